@@ -1,0 +1,6 @@
+"""Lets the tests of the tools import the tools."""
+
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
