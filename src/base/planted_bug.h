@@ -1,0 +1,65 @@
+// Bugs planted on purpose, one at a time, to prove that the tests and the simulator catch them.
+//
+// Only builds with KVSTORE_PLANTED_BUGS (Dev and the sanitizers) can plant; in a release build
+// every question below is a constant false and the wrong branch is gone from the program.
+//
+//     if (!planted_bug(PlantedBug::kWalSkipSync)) {
+//         KVSTORE_CO_CHECK_OK(co_await file->sync());
+//     }
+//
+// Adding one: an enumerator here with a line that says what goes wrong, its name in planted_bug.cc,
+// the branch, and a test that plants it and fails.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace kvstore {
+
+enum class PlantedBug : std::uint8_t {
+    kNone,
+    // ---- write-ahead log ----
+    kWalSkipSync,            // acknowledged without reaching the device
+    kWalAcknowledgeEarly,    // acknowledged when the write begins
+    kWalCutDamagedMiddle,    // a damaged record that later ones continue is cut like a torn tail
+    kWalAcceptStaleRecords,  // records of a recycled segment's earlier life count
+    kWalIgnoreChain,         // a record need not continue the checksum of the one before
+    kWalTrustPageCache,      // the tail is served after a restart without being made durable again
+    kWalSkipDirectorySync,   // a segment is used before its name is durable
+    kWalRetryAfterFailure,   // goes on after a failed write as if nothing had happened
+    kWalReleaseTooMuch,      // recycles the segment that holds the last entry still needed
+    // ---- snapshots ----
+    kSnapshotRenameBeforeSync,  // takes its final name before its content is on the device
+    kSnapshotSkipBlockCheck,    // a block's checksum is not looked at
+    kCount,
+};
+
+// The name in kebab case, "wal-skip-sync"; for reports and the command line.
+[[nodiscard]] std::string_view planted_bug_name(PlantedBug bug) noexcept;
+[[nodiscard]] std::optional<PlantedBug> find_planted_bug(std::string_view name) noexcept;
+
+#ifdef KVSTORE_PLANTED_BUGS
+
+// Plants `bug` and takes away the one before; kNone takes it away.
+void plant_bug(PlantedBug bug) noexcept;
+[[nodiscard]] bool planted_bug(PlantedBug bug) noexcept;
+
+// Plants a bug for the length of a scope.
+class ScopedPlantedBug {
+public:
+    explicit ScopedPlantedBug(PlantedBug bug) noexcept { plant_bug(bug); }
+    ScopedPlantedBug(const ScopedPlantedBug&) = delete;
+    ScopedPlantedBug& operator=(const ScopedPlantedBug&) = delete;
+    ~ScopedPlantedBug() { plant_bug(PlantedBug::kNone); }
+};
+
+#else
+
+[[nodiscard]] constexpr bool planted_bug(PlantedBug) noexcept {
+    return false;
+}
+
+#endif
+
+}  // namespace kvstore
