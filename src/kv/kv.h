@@ -1,0 +1,226 @@
+// The operations of the store, as every front end calls them. Routing, consistency, admission and,
+// later, authorization are decided here once, so that no protocol can forget them.
+//
+// Two surfaces over the same operations:
+//   - plain calls for what need not wait: find() answers from memory, submit() hands a write to its
+//     shard and tells the outcome to a Proposal. No allocation, no coroutine: the hot path;
+//   - coroutines that own their data, for everything else.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "async/deadline.h"
+#include "async/task.h"
+#include "base/bytes.h"
+#include "base/id.h"
+#include "base/status.h"
+#include "env/env.h"
+#include "mvcc/command.h"
+#include "mvcc/shard.h"
+#include "replication/group.h"
+#include "replication/host.h"
+
+namespace kvstore::kv {
+
+enum class Consistency : std::uint8_t { kLinearizable, kCausal, kBounded, kEventual };
+
+// "linearizable", "causal", "bounded", "eventual", and the synonyms "strong". Nullopt: none of them.
+[[nodiscard]] std::optional<Consistency> parse_consistency(std::string_view text);
+
+// What comes with every call from the edge.
+struct CallContext {
+    std::string identity;  // who calls; empty while access rules do not exist
+    async::Deadline deadline;
+    Consistency consistency = Consistency::kLinearizable;
+    std::string trace;  // W3C traceparent, passed on
+};
+
+enum class Replication : std::uint8_t { kStrong = 1, kQuorum = 2 };
+
+struct KeyspaceOptions {
+    Replication replication = Replication::kStrong;
+    std::uint32_t replication_factor = 3;
+    replication::EngineKind engine = replication::EngineKind::kLsm;
+    Duration history = std::chrono::minutes(10);
+};
+
+struct KeyspaceInfo {
+    std::string name;
+    KeyspaceOptions options;
+    ShardId shard;
+};
+
+// A keyspace that exists. Handles stay valid until the keyspace is dropped; whoever keeps one across
+// a suspension asks is_dropped() again.
+class Keyspace {
+public:
+    Keyspace(KeyspaceInfo info, replication::Group* group)
+        : info_(std::move(info)), group_(group) {}
+
+    [[nodiscard]] const KeyspaceInfo& info() const { return info_; }
+    [[nodiscard]] replication::Group& group() { return *group_; }
+    [[nodiscard]] bool is_dropped() const { return group_ == nullptr; }
+
+private:
+    friend class Kv;
+    KeyspaceInfo info_;
+    replication::Group* group_;
+};
+using KeyspaceHandle = std::shared_ptr<Keyspace>;
+
+struct Limits {
+    std::size_t key_bytes_max = 64U << 10U;
+    std::size_t value_bytes_max = 16U << 20U;
+    std::size_t batch_items_max = 10'000;
+    std::size_t scan_rows_max = 10'000;
+    std::size_t keyspace_count_max = 1'000;
+};
+
+// A record that owns its value.
+struct OwnedRecord {
+    Bytes value;
+    mvcc::Record record;  // its value view is empty: use `value`
+
+    static OwnedRecord copy_of(const mvcc::Record& record);
+};
+
+// The outcome of one operation of a command, owned.
+struct OperationOutcome {
+    Code code = Code::kOk;
+    bool changed = false;
+    bool had_previous = false;
+    std::optional<OwnedRecord> previous;
+    std::int64_t number = 0;
+    Bytes text;
+};
+
+struct CommandOutcome {
+    bool conditions_held = true;
+    Revision revision;
+    Version stamp;
+    bool changed = false;
+    std::vector<OperationOutcome> operations;
+};
+
+struct KeyspaceStatistics {
+    KeyspaceInfo info;
+    replication::ShardStatistics shard;
+};
+
+// Lifetime  Owned by the node. stop() before destruction.
+// Runs on   One core.
+class Kv {
+public:
+    struct Options {
+        Limits limits;
+        KeyspaceOptions defaults;  // of keyspaces made without saying more, and of `default`
+    };
+
+    // Opens the catalogue over `host` (which outlives it), makes `default` where it does not exist,
+    // and removes shards that no keyspace refers to.
+    // Errors: kCorruption, kIoError, kDiskFull.
+    static async::Task<Result<std::unique_ptr<Kv>>> open(env::Env* env,
+                                                         replication::Host* host,
+                                                         Options options);
+    Kv(const Kv&) = delete;
+    Kv& operator=(const Kv&) = delete;
+    ~Kv();
+
+    // ---- keyspaces ----
+
+    // Null when there is none of this name.
+    [[nodiscard]] KeyspaceHandle find_keyspace(std::string_view name) const;
+    [[nodiscard]] const KeyspaceHandle& default_keyspace() const { return default_; }
+    // By name.
+    [[nodiscard]] std::vector<KeyspaceInfo> keyspaces() const;
+    // Names are 1 to 128 of a-z A-Z 0-9 . _ - and '/' between parts; "system" is taken.
+    // Errors: kAlreadyExists, kInvalidArgument, kUnimplemented (quorum, until several nodes can hold
+    //         it), kOverloaded (too many), and a write's errors.
+    async::Task<Result<KeyspaceHandle>> create_keyspace(CallContext context,
+                                                        std::string name,
+                                                        KeyspaceOptions options);
+    // The keyspace, made with the defaults where it does not exist (Redis databases).
+    async::Task<Result<KeyspaceHandle>> ensure_keyspace(CallContext context, std::string name);
+    struct KeyspaceChange {
+        std::optional<Duration> history;
+        std::optional<std::uint32_t> replication_factor;
+    };
+    // Errors: kNotFound, kInvalidArgument, and a write's errors.
+    async::Task<Result<KeyspaceInfo>> change_keyspace(CallContext context,
+                                                      std::string name,
+                                                      KeyspaceChange change);
+    // Errors: kNotFound, kInvalidArgument (`default` stays), and a write's errors.
+    async::Task<Status> drop_keyspace(CallContext context, std::string name);
+
+    // ---- plain calls ----
+
+    // Milliseconds since 1970 as answers and expiry see them; never goes back.
+    [[nodiscard]] std::uint64_t now_ms() { return host_.now_ms(); }
+
+    // Reads the newest record. Views last until the next call into kv or the end of the turn.
+    // kMustLoad: the read has to wait; use get().
+    storage::Lookup find(Keyspace& keyspace, ByteView key, mvcc::Record* record);
+
+    // Checks limits and proposes. See Group::propose() for the outcome and the errors.
+    Status submit(Keyspace& keyspace, const mvcc::Operation& operation, replication::Proposal* proposal);
+    Status submit(Keyspace& keyspace, const mvcc::Command& command, replication::Proposal* proposal);
+
+    // ---- coroutines ----
+
+    // `as_of` 0: the newest. Nullopt: absent.
+    // Errors: kCompacted, kFutureRevision, kUnavailable, kDeadlineExceeded, kCorruption, kIoError,
+    //         kNotFound (the keyspace was dropped).
+    async::Task<Result<std::optional<OwnedRecord>>> get(CallContext context,
+                                                        KeyspaceHandle keyspace,
+                                                        Bytes key,
+                                                        Revision as_of);
+    // Several keys at one moment; the answers stand in the order of the keys.
+    async::Task<Result<std::vector<std::optional<OwnedRecord>>>> get_many(CallContext context,
+                                                                          KeyspaceHandle keyspace,
+                                                                          std::vector<Bytes> keys);
+
+    // The views in `command` must live until the call returns: a caller keeps what they show in its
+    // own frame.
+    // Errors: as submit(), then as Proposal::on_failed(). Conditions that do not hold are outcomes,
+    //         not errors.
+    async::Task<Result<CommandOutcome>> execute(CallContext context,
+                                                KeyspaceHandle keyspace,
+                                                const mvcc::Command* command);
+
+    // One page. Errors: as get().
+    async::Task<Result<mvcc::ScanPage>> scan(CallContext context,
+                                             KeyspaceHandle keyspace,
+                                             mvcc::ScanRequest request);
+
+    // ---- administration ----
+
+    [[nodiscard]] std::vector<KeyspaceStatistics> statistics();
+    [[nodiscard]] replication::Host& host() { return host_; }
+    [[nodiscard]] const Limits& limits() const { return options_.limits; }
+    [[nodiscard]] const Options& options() const { return options_; }
+    [[nodiscard]] env::Env& env() { return env_; }
+
+    // Refuses new work and waits for coroutines under way.
+    async::Task<void> stop();
+
+private:
+    class Catalog;
+
+    Kv(env::Env& env, replication::Host& host, Options options);
+
+    Status check_limits(const mvcc::Operation& operation) const;
+    async::Task<Status> open_catalog();
+
+    env::Env& env_;
+    replication::Host& host_;
+    Options options_;
+    std::unique_ptr<Catalog> catalog_;
+    KeyspaceHandle default_;
+};
+
+}  // namespace kvstore::kv

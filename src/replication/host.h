@@ -1,0 +1,95 @@
+// The shard replicas of one core: one write-ahead log for all of them, an engine each, and what a
+// leader does by itself (expiry, compaction of history, snapshots).
+//
+// Folders, below the data directory:
+//
+//     wal/              the log
+//     shards/<id>/      a shard: `shard.json` (what it is), `engine/` (its data)
+//
+// A shard's folder is durable before anything refers to it, and is removed after nothing does; so a
+// crash leaves at most folders that nobody refers to, which the owner of the catalogue removes.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "async/task.h"
+#include "base/hlc.h"
+#include "base/id.h"
+#include "base/status.h"
+#include "env/env.h"
+#include "replication/group.h"
+#include "storage/engines.h"
+#include "storage/wal/wal.h"
+
+namespace kvstore::replication {
+
+enum class EngineKind : std::uint8_t { kLsm = 1, kMemory = 2 };
+
+struct ShardDescription {
+    ShardId id;
+    EngineKind engine = EngineKind::kLsm;
+    std::uint64_t history_ms = 0;  // at creation
+    std::string keyspace;          // for people who look at the folder
+};
+
+struct HostOptions {
+    storage::WalOptions wal;
+    Duration snapshot_interval = std::chrono::seconds(300);
+    storage::LsmSharedOptions lsm;
+    storage::Compression compression = storage::Compression::kLz4;
+    // Bytes of proposals under way above which propose() answers kOverloaded.
+    std::uint64_t proposal_bytes_max = 256ULL << 20U;
+};
+
+struct ShardStatistics {
+    ShardDescription description;
+    mvcc::ShardState state;
+    Index applied;
+    Index durable;
+    storage::EngineStatistics engine;
+    Status health;
+};
+
+// Lifetime  Owned by the node. stop() before destruction.
+// Runs on   One core.
+class Host {
+public:
+    virtual ~Host() = default;
+
+    // Opens every shard folder, recovers the log into them, and is ready.
+    // Errors: kCorruption with the place and the command that helps; kIoError, kDiskFull, ...
+    static async::Task<Result<std::unique_ptr<Host>>> open(env::Env* env, HostOptions options);
+
+    // Null when there is none.
+    [[nodiscard]] virtual Group* find_group(ShardId shard) = 0;
+    [[nodiscard]] virtual std::vector<ShardDescription> shards() const = 0;
+
+    // Makes an empty shard, durable when it returns.
+    // Errors: kAlreadyExists; kDiskFull, kIoError: the folder may remain, and counts for nothing.
+    virtual async::Task<Result<Group*>> create_shard(ShardDescription description) = 0;
+
+    // Ends the shard and removes its folder. Its proposals fail with kUnavailable (unknown effect);
+    // no pointer to its group may be used after the call began.
+    virtual async::Task<Status> drop_shard(ShardId shard) = 0;
+
+    // Makes everything applied durable in the engines and lets the log go (`kvstore compact`,
+    // SaveToFile).
+    virtual async::Task<Status> persist_all() = 0;
+    // Also compacts the engines' files.
+    virtual async::Task<Status> compact_all() = 0;
+
+    // Stamps for commands; also for answers that show "now".
+    [[nodiscard]] virtual HybridClock& clock() = 0;
+    [[nodiscard]] virtual std::uint64_t now_ms() = 0;
+
+    [[nodiscard]] virtual storage::WalStatistics wal_statistics() const = 0;
+    [[nodiscard]] virtual std::vector<ShardStatistics> statistics() = 0;
+
+    // Finishes what was proposed, persists, ends. Proposals are refused from the call on.
+    virtual async::Task<Status> stop() = 0;
+};
+
+}  // namespace kvstore::replication
