@@ -1,6 +1,5 @@
 """./dev ci: every gate, cheapest first; stops at the first that is red."""
 
-import os
 import time
 
 import dev_lint
@@ -8,7 +7,7 @@ import dev_sim
 from dev_build import build
 from dev_common import ROOT, Counts, Failure, say
 from dev_setup import setup
-from dev_test import run_scripts, test, test_settings
+from dev_test import run_binaries, run_scripts, target_of, test, test_modules, test_settings
 
 # Run last and against the release build, since they take longest.
 FAULT_TESTS = ("test_kill9",)
@@ -70,13 +69,10 @@ def stage_tsan():
 
 def units(preset, modules):
     """The unit tests of some modules, or of all, without the scripts and the tools."""
-    from dev_test import run_binaries, test_modules
-
     chosen = [m for m in test_modules() if modules is None or m in modules]
     if not chosen:
         return Counts(skips=[(f"{preset} unit tests", "no module has tests yet")])
-    names = {"sim_cluster": "tests_sim"}
-    build(preset, [f"kvstore_{names.get(m, m.replace('.', '_'))}_test" for m in chosen])
+    build(preset, [target_of(module) for module in chosen])
     return run_binaries(preset, chosen, None, test_settings(preset))
 
 
@@ -101,7 +97,3 @@ STAGES = (
     ("thread sanitizer", stage_tsan),
     ("release build and real-process faults", stage_faults),
 )
-
-
-def is_ci():
-    return os.environ.get("CI") == "true"

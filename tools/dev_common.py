@@ -57,8 +57,9 @@ def say(text):
 
 
 def show(command, env=None):
-    """Prints a command the way a person would type it."""
-    settings = [f"{key}={shlex.quote(value)}" for key, value in (env or {}).items()]
+    """Prints a command the way a person would type it, with those settings that are ours."""
+    ours = {key: value for key, value in (env or {}).items() if key.startswith("KVSTORE_")}
+    settings = [f"{key}={shlex.quote(value)}" for key, value in ours.items()]
     words = [os.path.relpath(w, ROOT) if str(w).startswith(f"{ROOT}/") else str(w) for w in command]
     say("$ " + " ".join([*settings, shlex.join(words)]))
 

@@ -11,15 +11,18 @@ FAILED = re.compile(r"^\[  FAILED  \] (\S+?),? .*\(\d+ ms\)$", re.MULTILINE)
 SKIPPED = re.compile(r"^\[ RUN      \] (\S+)\n((?:(?!^\[).*\n)*?)\[  SKIPPED \] \1", re.MULTILINE)
 
 
-def from_gtest(module, code, output, report_path):
+def from_gtest(module, code, output, report_path, preset="dev"):
     """Counts of one GoogleTest binary: its report, or its output if it died before writing one."""
     again = f"./dev test {module}"
+    if preset != "dev":
+        again, module = f"./dev test --preset {preset} {module}", f"{module} [{preset}]"
     reasons = {name: reason_of(text) for name, text in SKIPPED.findall(output)}
     if report_path.exists():
         counts = Counts()
         for suite in json.loads(report_path.read_text())["testsuites"]:
             for test in suite["testsuite"]:
-                add_gtest_case(counts, f"{suite['name']}.{test['name']}", test, module, reasons)
+                name = f"{suite['name']}.{test['name']}"
+                add_gtest_case(counts, name, test, (module, again), reasons)
         if code != 0 and not counts.failures:
             counts.failures.append((f"{module}: {how_it_ended(code)} after its tests", again))
         return counts
@@ -34,14 +37,15 @@ def from_gtest(module, code, output, report_path):
     return counts
 
 
-def add_gtest_case(counts, name, test, module, reasons):
+def add_gtest_case(counts, name, test, binary, reasons):
+    module, again = binary
     if test["status"] == "NOTRUN":
         if test["name"].startswith("DISABLED_"):
             counts.skips.append((f"{module} {name}", "disabled"))
     elif test["result"] == "SKIPPED":
         counts.skips.append((f"{module} {name}", reasons.get(name, "no reason given")))
     elif test.get("failures"):
-        counts.failures.append((f"{module} {name}", f"./dev test {module} {name}"))
+        counts.failures.append((f"{module} {name}", f"{again} {name}"))
     else:
         counts.passed += 1
 

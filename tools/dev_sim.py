@@ -3,8 +3,8 @@
 import random
 
 import dev_results
-from dev_build import build, manifest
-from dev_common import BUILD, ROOT, Counts, Failure, run, run_captured, say, show
+from dev_build import build, configure, manifest
+from dev_common import BUILD, ROOT, Counts, Failure, locked, run, run_captured, say, show
 from dev_test import test_settings
 
 SIM_MAIN = ROOT / "tests" / "sim" / "main.cc"
@@ -28,7 +28,8 @@ def storm(preset="dev", seeds=100, start=None, minutes=10):
 
 def fuzz(target, seconds=60):
     """Runs one fuzz target, or all of them in turn. Returns Counts."""
-    build("fuzz", ["help"])
+    with locked("fuzz"):
+        configure("fuzz")
     known = {path.rsplit("/", 1)[1]: (module, path) for module, path in manifest("fuzz", "fuzz")}
     if target == "list" or (target != "all" and not any(target in name for name in known)):
         say("fuzz targets: " + (", ".join(sorted(known)) or "none yet"))

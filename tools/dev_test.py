@@ -67,9 +67,13 @@ def targets_of(plan, proofs):
     """What to build: everything for a whole run, else no more than the plan needs."""
     if plan.whole:
         return ["all", "all_verify_interface_header_sets"] if proofs else ["all"]
-    names = {"sim_cluster": "tests_sim"}
-    targets = [f"kvstore_{names.get(m, m.replace('.', '_'))}_test" for m in plan.modules]
+    targets = [target_of(module) for module in plan.modules]
     return [*targets, *(["kvstore"] if plan.scripts else [])]
+
+
+def target_of(module):
+    """The CMake target of a module's test binary."""
+    return "kvstore_tests_sim_test" if module == "sim_cluster" else f"kvstore_{module.replace('.', '_')}_test"
 
 
 def test_settings(preset, seed=None, rewrite=False):
@@ -122,6 +126,9 @@ def report_folder(preset):
 def run_binaries(preset, modules, pattern, settings):
     paths = dict(manifest(preset, "test"))
     counts = Counts()
+    for module in modules:
+        if module not in paths:
+            counts.failures.append((f"{module}: has *_test.cc files and built no test binary", ""))
     with concurrent.futures.ThreadPoolExecutor(jobs()) as pool:
         tasks = [
             pool.submit(run_binary, module, paths[module], preset, pattern, settings)
@@ -139,10 +146,10 @@ def run_binary(module, path, preset, pattern, settings):
     command = [path, f"--gtest_output=json:{report}"]
     if pattern:
         command.append(f"--gtest_filter={pattern}")
-    show(command[:1] + command[2:], {k: v for k, v in settings.items() if k.startswith("KVSTORE")})
+    show(command[:1] + command[2:], settings)
     code, output = run_captured(command, BINARY_SECONDS, settings)
     (report.parent / f"{module}.log").write_text(output)
-    counts = dev_results.from_gtest(module, code, output, report)
+    counts = dev_results.from_gtest(module, code, output, report, preset)
     tell(module, counts, output)
     return counts
 
