@@ -22,6 +22,8 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(PlantedBug::kCou
     "wal-release-too-much",
     "snapshot-rename-before-sync",
     "snapshot-skip-block-check",
+    "group-acknowledges-before-durable",
+    "group-forgets-applied-index",
 };
 static_assert(!kNames.back().empty(), "every planted bug has a name");
 

@@ -32,6 +32,9 @@ enum class PlantedBug : std::uint8_t {
     // ---- snapshots ----
     kSnapshotRenameBeforeSync,  // takes its final name before its content is on the device
     kSnapshotSkipBlockCheck,    // a block's checksum is not looked at
+    // ---- groups ----
+    kGroupAcknowledgesBeforeDurable,  // applied and answered when appended, before the disk has it
+    kGroupForgetsAppliedIndex,        // replays what the engine holds already
     kCount,
 };
 
