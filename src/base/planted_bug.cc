@@ -24,6 +24,8 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(PlantedBug::kCou
     "snapshot-skip-block-check",
     "group-acknowledges-before-durable",
     "group-forgets-applied-index",
+    "memory-snapshot-misses-preimage",
+    "memory-forgets-applied-index",
 };
 static_assert(!kNames.back().empty(), "every planted bug has a name");
 

@@ -127,6 +127,10 @@ public:
     // this engine or the end of the turn.
     virtual Lookup find(Table table, ByteView key, ByteView* value) = 0;
 
+    // Says that `key` will soon be looked up or written, so that memory can fetch it meanwhile. For a
+    // batch: hint at all keys, then touch the first.
+    virtual void hint(Table /*table*/, ByteView /*key*/) {}
+
     // Reads from the disk off the core. Sees what was committed before the call.
     // Errors: kCorruption, kIoError.
     virtual async::Task<Result<std::optional<Bytes>>> load(Table table, Bytes key) = 0;
