@@ -29,7 +29,8 @@ namespace kvstore::kv {
 
 enum class Consistency : std::uint8_t { kLinearizable, kCausal, kBounded, kEventual };
 
-// "linearizable", "causal", "bounded", "eventual", and the synonyms "strong". Nullopt: none of them.
+// "linearizable", "causal", "bounded", "eventual", and the synonyms "strong". Nullopt: none of
+// them.
 [[nodiscard]] std::optional<Consistency> parse_consistency(std::string_view text);
 
 // What comes with every call from the edge.
@@ -55,8 +56,8 @@ struct KeyspaceInfo {
     ShardId shard;
 };
 
-// A keyspace that exists. Handles stay valid until the keyspace is dropped; whoever keeps one across
-// a suspension asks is_dropped() again.
+// A keyspace that exists. Handles stay valid until the keyspace is dropped; whoever keeps one
+// across a suspension asks is_dropped() again.
 class Keyspace {
 public:
     Keyspace(KeyspaceInfo info, replication::Group* group)
@@ -139,7 +140,8 @@ public:
     // By name.
     [[nodiscard]] std::vector<KeyspaceInfo> keyspaces() const;
     // Names are 1 to 128 of a-z A-Z 0-9 . _ - and '/' between parts; "system" is taken.
-    // Errors: kAlreadyExists, kInvalidArgument, kUnimplemented (quorum, until several nodes can hold
+    // Errors: kAlreadyExists, kInvalidArgument, kUnimplemented (quorum, until several nodes can
+    // hold
     //         it), kOverloaded (too many), and a write's errors.
     async::Task<Result<KeyspaceHandle>> create_keyspace(CallContext context,
                                                         std::string name,
@@ -167,8 +169,12 @@ public:
     storage::Lookup find(Keyspace& keyspace, ByteView key, mvcc::Record* record);
 
     // Checks limits and proposes. See Group::propose() for the outcome and the errors.
-    Status submit(Keyspace& keyspace, const mvcc::Operation& operation, replication::Proposal* proposal);
-    Status submit(Keyspace& keyspace, const mvcc::Command& command, replication::Proposal* proposal);
+    Status submit(Keyspace& keyspace,
+                  const mvcc::Operation& operation,
+                  replication::Proposal* proposal);
+    Status submit(Keyspace& keyspace,
+                  const mvcc::Command& command,
+                  replication::Proposal* proposal);
 
     // ---- coroutines ----
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "async/deadline.h"
+#include "async/sync.h"
 #include "async/task.h"
 #include "base/id.h"
 #include "base/status.h"
@@ -53,6 +54,10 @@ public:
 
     // The replica on this node. Reads of it without a barrier are `eventual`.
     [[nodiscard]] virtual mvcc::Shard& shard() = 0;
+
+    // Entered by whoever uses the shard across a suspension; while somebody is inside, the shard
+    // does not go away.
+    [[nodiscard]] virtual async::Gate& gate() = 0;
 
     // Why this replica takes no part any more; ok while it does.
     [[nodiscard]] virtual const Status& health() const = 0;

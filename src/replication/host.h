@@ -4,7 +4,7 @@
 // Folders, below the data directory:
 //
 //     wal/              the log
-//     shards/<id>/      a shard: `shard.json` (what it is), `engine/` (its data)
+//     shards/<id>/      a shard: `shard` (what it is), `engine/` (its data)
 //
 // A shard's folder is durable before anything refers to it, and is removed after nothing does; so a
 // crash leaves at most folders that nobody refers to, which the owner of the catalogue removes.

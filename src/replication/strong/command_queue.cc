@@ -13,7 +13,8 @@ char* CommandQueue::allocate(std::size_t size) {
         Chunk chunk = std::exchange(spare_, Chunk{});
         if (chunk.capacity < size) {
             chunk.capacity = std::max(size, kChunkSize);
-            chunk.data = std::make_unique_for_overwrite<char[]>(chunk.capacity);  // NOLINT(modernize-avoid-c-arrays): as above
+            chunk.data = std::make_unique_for_overwrite<char[]>(
+                chunk.capacity);  // NOLINT(modernize-avoid-c-arrays): as above
         }
         chunk.used = 0;
         chunk.live = 0;

@@ -13,8 +13,8 @@ namespace kvstore::replication {
 
 class Proposal;
 
-// Bytes stand in chunks that never move, so a view into the queue lasts until its command is popped,
-// also when commands are added while one is applied.
+// Bytes stand in chunks that never move, so a view into the queue lasts until its command is
+// popped, also when commands are added while one is applied.
 //
 // Runs on   One core.
 class CommandQueue {

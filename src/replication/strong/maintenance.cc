@@ -1,13 +1,13 @@
 #include "replication/strong/maintenance.h"
 
 #include <algorithm>
-#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "async/sync.h"
 #include "base/log.h"
+#include "replication/read_view.h"
 
 namespace kvstore::replication {
 namespace {
@@ -27,19 +27,6 @@ public:
 private:
     async::OneShot<Status> done_;
 };
-
-// Runs `work` over a view of the engine: off the core where the view blocks.
-template <typename T, typename Work>
-async::Task<Result<T>> read_view(env::Env* env, storage::Engine* engine, Work work) {
-    const std::unique_ptr<storage::View> view = engine->view();
-    if (!engine->view_blocks()) {
-        co_return work(view.get());
-    }
-    std::optional<Result<T>> result;
-    Callback<void()> blocking = [&result, &work, raw = view.get()] { result.emplace(work(raw)); };
-    co_await env->disk.run_blocking(std::move(blocking));
-    co_return *std::move(result);
-}
 
 }  // namespace
 
@@ -101,8 +88,7 @@ async::Task<bool> Maintenance::expire_some() {
     auto find = [now](storage::View* view) {
         return mvcc::Shard::expired(view, now, kExpireBatch);
     };
-    auto found =
-        co_await read_view<std::vector<mvcc::ExpiredKey>>(&env_, &group_.engine(), find);
+    auto found = co_await read_view<std::vector<mvcc::ExpiredKey>>(&env_, &group_, find);
     if (!found.ok()) {
         log_warning("looking for expired keys failed", {{"reason", found.status().to_string()}});
         co_return false;
@@ -150,7 +136,7 @@ async::Task<void> Maintenance::compact_history() {
     auto find = [before = now - history](storage::View* view) {
         return mvcc::Shard::revision_before(view, before);
     };
-    auto found = co_await read_view<std::optional<Revision>>(&env_, &group_.engine(), find);
+    auto found = co_await read_view<std::optional<Revision>>(&env_, &group_, find);
     if (!found.ok() || !found->has_value() ||
         **found <= group_.shard().state().compacted_revision) {
         co_return;

@@ -45,8 +45,7 @@ Status SingleGroup::admit(std::size_t command_size) {
 Status SingleGroup::propose(const mvcc::Operation& operation, Proposal* proposal) {
     Bytes encoded = std::move(scratch_);
     encoded.clear();
-    mvcc::encode_command(
-        shared_.clock.tick(shared_.env.clock.wall_now()), operation, encoded);
+    mvcc::encode_command(shared_.clock.tick(shared_.env.clock.wall_now()), operation, encoded);
     Status status = propose_encoded(encoded, proposal);
     scratch_ = std::move(encoded);
     return status;
@@ -120,8 +119,8 @@ void SingleGroup::apply_resident() {
     note_idle();
 }
 
-// As apply_resident(), for an engine that may have to go to the disk: the records that a batch reads
-// are brought in before it is applied, so that applying does not block the core.
+// As apply_resident(), for an engine that may have to go to the disk: the records that a batch
+// reads are brought in before it is applied, so that applying does not block the core.
 async::Task<void> SingleGroup::apply_with_prefetch() {
     mvcc::Command command;
     while (!queue_.empty() && queue_.front().index <= durable_index_ && !is_quarantined_) {
@@ -211,8 +210,8 @@ void SingleGroup::on_log_failed(const Status& why) {
     health_ = why;
     log_error("the log has failed; this replica takes no more writes",
               {{"shard", id_.value()}, {"reason", why.to_string()}});
-    // What was reported durable is applied already, or about to be by a slow engine's loop; the rest
-    // may or may not be on the disk.
+    // What was reported durable is applied already, or about to be by a slow engine's loop; the
+    // rest may or may not be on the disk.
     if (!is_applying_) {
         fail_pending(why);
     }
@@ -296,6 +295,10 @@ async::Task<Status> SingleGroup::finish_replay() {
     shared_.clock.restore(shard_->state().last_stamp);
     release_log();
     co_return Status();
+}
+
+Status SingleGroup::restart_log() {
+    return shared_.wal->append_start(*this, id_, Term(1), last_index_);
 }
 
 async::Task<Status> SingleGroup::persist() {

@@ -60,6 +60,10 @@ public:
     // Ends the replay: commits what is left of the last batch and takes proposals from now on.
     async::Task<Status> finish_replay();
 
+    // Says in the log that it continues after what the engine holds, though entries before are not
+    // in it. Requires: the engine holds everything up to last_index().
+    Status restart_log();
+
     // Commits what was applied, so that the engine's rows and applied index agree, and makes it
     // durable without the log. Errors: as Engine::persist().
     async::Task<Status> persist();
@@ -71,7 +75,7 @@ public:
     [[nodiscard]] GroupId id() const { return id_; }
     [[nodiscard]] Index last_index() const { return last_index_; }
     [[nodiscard]] storage::Engine& engine() { return *engine_; }
-    [[nodiscard]] async::Gate& gate() { return gate_; }
+    [[nodiscard]] async::Gate& gate() override { return gate_; }
 
     // Refuses proposals, waits for those under way, closes the engine.
     async::Task<Status> stop();

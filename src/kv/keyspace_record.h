@@ -1,0 +1,35 @@
+// How the catalogue keeps a keyspace: one record of the system shard, under "keyspace/<name>".
+//
+//     varint  format (1)
+//     varint  shard id
+//     varint  replication
+//     varint  replication factor
+//     varint  engine
+//     varint  history in milliseconds
+//
+// Fields are only ever added at the end; readers take what they know.
+#pragma once
+
+#include <string_view>
+
+#include "base/bytes.h"
+#include "base/status.h"
+#include "kv/kv.h"
+
+namespace kvstore::kv {
+
+inline constexpr std::string_view kKeyspacePrefix = "keyspace/";
+// Where the next shard id stands, in decimal.
+inline constexpr std::string_view kNextShardKey = "next_shard";
+
+inline constexpr ShardId kSystemShard{1};
+inline constexpr std::uint64_t kFirstUserShard = 16;
+
+[[nodiscard]] Bytes encode_keyspace(const KeyspaceInfo& info);
+// Errors: kCorruption.
+Result<KeyspaceInfo> decode_keyspace(std::string_view name, ByteView stored);
+
+// Errors: kInvalidArgument that says what a name may be.
+Status check_keyspace_name(std::string_view name);
+
+}  // namespace kvstore::kv

@@ -1,0 +1,220 @@
+#include "kv/kv.h"
+
+#include <utility>
+
+#include "async/sync.h"
+#include "kv/catalog.h"
+
+namespace kvstore::kv {
+namespace {
+
+// Collects the outcome of a command for the coroutine that waits for it.
+class Collector final : public replication::Proposal {
+public:
+    explicit Collector(async::Scheduler& scheduler) : done_(scheduler) {}
+    virtual ~Collector() = default;
+
+    void on_operation(std::size_t /*at*/, const mvcc::OperationResult& result) override {
+        OperationOutcome& outcome = outcome_.operations.emplace_back();
+        outcome.code = result.code;
+        outcome.changed = result.changed;
+        outcome.had_previous = result.had_previous;
+        if (result.previous) {
+            outcome.previous = OwnedRecord::copy_of(*result.previous);
+        }
+        outcome.number = result.number;
+        outcome.text = result.text;
+    }
+    void on_command(const mvcc::CommandResult& result) override {
+        outcome_.conditions_held = result.conditions_held;
+        outcome_.revision = result.revision;
+        outcome_.stamp = result.stamp;
+        outcome_.changed = result.changed;
+        done_.set(std::move(outcome_));
+    }
+    void on_failed(const Status& why) override { done_.set(why); }
+
+    async::OneShot<Result<CommandOutcome>>& done() { return done_; }
+
+private:
+    CommandOutcome outcome_;
+    async::OneShot<Result<CommandOutcome>> done_;
+};
+
+Status dropped_status(const Keyspace& keyspace) {
+    return {Code::kNotFound, "keyspace '" + keyspace.info().name + "' was dropped"};
+}
+
+}  // namespace
+
+std::optional<Consistency> parse_consistency(std::string_view text) {
+    if (text == "linearizable" || text == "strong") {
+        return Consistency::kLinearizable;
+    }
+    if (text == "causal") {
+        return Consistency::kCausal;
+    }
+    if (text == "bounded") {
+        return Consistency::kBounded;
+    }
+    if (text == "eventual") {
+        return Consistency::kEventual;
+    }
+    return std::nullopt;
+}
+
+OwnedRecord OwnedRecord::copy_of(const mvcc::Record& record) {
+    OwnedRecord owned{.value = Bytes(record.value), .record = record};
+    owned.record.value = {};
+    return owned;
+}
+
+Kv::Kv(env::Env& env, replication::Host& host, Options options)
+    : env_(env), host_(host), options_(std::move(options)) {}
+
+Kv::~Kv() = default;
+
+async::Task<Result<std::unique_ptr<Kv>>> Kv::open(env::Env* env,
+                                                  replication::Host* host,
+                                                  Options options) {
+    std::unique_ptr<Kv> kv(new Kv(*env, *host, std::move(options)));
+    const Status opened = co_await kv->open_catalog();
+    if (!opened.ok()) {
+        co_return opened;
+    }
+    co_return kv;
+}
+
+async::Task<Status> Kv::open_catalog() {
+    catalog_ = std::make_unique<Catalog>(*this, options_.limits.keyspace_count_max);
+    KVSTORE_CO_CHECK_OK(co_await catalog_->load());
+    default_ = catalog_->find("default");
+    if (default_ == nullptr) {
+        auto created = co_await catalog_->create("default", options_.defaults);
+        KVSTORE_CO_TRY(default_, std::move(created));
+    }
+    co_return Status();
+}
+
+async::Task<void> Kv::stop() {
+    co_await catalog_->stop();
+}
+
+// ---- keyspaces ----
+
+KeyspaceHandle Kv::find_keyspace(std::string_view name) const {
+    return catalog_->find(name);
+}
+
+std::vector<KeyspaceInfo> Kv::keyspaces() const {
+    return catalog_->list();
+}
+
+async::Task<Result<KeyspaceHandle>> Kv::create_keyspace(CallContext /*context*/,
+                                                        std::string name,
+                                                        KeyspaceOptions options) {
+    co_return co_await catalog_->create(std::move(name), options);
+}
+
+async::Task<Result<KeyspaceHandle>> Kv::ensure_keyspace(CallContext /*context*/, std::string name) {
+    KeyspaceHandle found = catalog_->find(name);
+    if (found != nullptr) {
+        co_return found;
+    }
+    auto created = co_await catalog_->create(name, options_.defaults);
+    if (!created.ok() && created.status().code() == Code::kAlreadyExists) {
+        // Somebody else made it while this call waited for its turn.
+        found = catalog_->find(name);
+        if (found != nullptr) {
+            co_return found;
+        }
+    }
+    co_return created;
+}
+
+async::Task<Result<KeyspaceInfo>> Kv::change_keyspace(CallContext /*context*/,
+                                                      std::string name,
+                                                      KeyspaceChange change) {
+    co_return co_await catalog_->change(std::move(name), change);
+}
+
+async::Task<Status> Kv::drop_keyspace(CallContext /*context*/, std::string name) {
+    co_return co_await catalog_->drop(std::move(name));
+}
+
+// ---- plain calls ----
+
+storage::Lookup Kv::find(Keyspace& keyspace, ByteView key, mvcc::Record* record) {
+    // A dropped keyspace and a replica that cannot be trusted are told by get().
+    if (keyspace.is_dropped() || !keyspace.group().can_read_now()) {
+        return storage::Lookup::kMustLoad;
+    }
+    return keyspace.group().shard().find(key, host_.now_ms(), record);
+}
+
+Status Kv::check_limits(const mvcc::Operation& operation) const {
+    const Limits& limits = options_.limits;
+    if (operation.key.size() > limits.key_bytes_max) {
+        return {Code::kTooLarge,
+                "the key has " + std::to_string(operation.key.size()) + " bytes, at most " +
+                    std::to_string(limits.key_bytes_max) + " are allowed (limits.key_bytes_max)"};
+    }
+    const bool argument_is_key = operation.kind == mvcc::OperationKind::kMove ||
+                                 operation.kind == mvcc::OperationKind::kDeleteRange;
+    const std::size_t argument_max =
+        argument_is_key ? limits.key_bytes_max : limits.value_bytes_max;
+    if (operation.argument.size() > argument_max) {
+        return {Code::kTooLarge,
+                std::string(argument_is_key ? "the second key has " : "the value has ") +
+                    std::to_string(operation.argument.size()) + " bytes, at most " +
+                    std::to_string(argument_max) + " are allowed (limits." +
+                    (argument_is_key ? "key_bytes_max)" : "value_bytes_max)")};
+    }
+    return {};
+}
+
+Status Kv::submit(Keyspace& keyspace,
+                  const mvcc::Operation& operation,
+                  replication::Proposal* proposal) {
+    if (keyspace.is_dropped()) {
+        return dropped_status(keyspace);
+    }
+    KVSTORE_CHECK_OK(check_limits(operation));
+    return keyspace.group().propose(operation, proposal);
+}
+
+Status Kv::submit(Keyspace& keyspace,
+                  const mvcc::Command& command,
+                  replication::Proposal* proposal) {
+    if (keyspace.is_dropped()) {
+        return dropped_status(keyspace);
+    }
+    const std::size_t count = command.operations.size() + command.else_operations.size();
+    if (count > mvcc::kCommandOperationsMax) {
+        return {Code::kTooLarge,
+                "a command has at most " + std::to_string(mvcc::kCommandOperationsMax) +
+                    " operations, not " + std::to_string(count)};
+    }
+    for (const mvcc::Operation& operation : command.operations) {
+        KVSTORE_CHECK_OK(check_limits(operation));
+    }
+    for (const mvcc::Operation& operation : command.else_operations) {
+        KVSTORE_CHECK_OK(check_limits(operation));
+    }
+    return keyspace.group().propose(command, proposal);
+}
+
+// ---- coroutines ----
+
+async::Task<Result<CommandOutcome>> Kv::execute(CallContext context,
+                                                KeyspaceHandle keyspace,
+                                                const mvcc::Command* command) {
+    if (context.deadline.has_passed(env_.clock.now())) {
+        co_return Status(Code::kDeadlineExceeded, "the deadline has passed; nothing was done");
+    }
+    Collector collector(env_.scheduler);
+    KVSTORE_CO_CHECK_OK(submit(*keyspace, *command, &collector));
+    co_return co_await collector.done();
+}
+
+}  // namespace kvstore::kv

@@ -1,0 +1,383 @@
+#include "replication/host.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "async/sync.h"
+#include "base/log.h"
+#include "replication/shard_folder.h"
+#include "replication/strong/maintenance.h"
+#include "replication/strong/single_group.h"
+
+namespace kvstore::replication {
+namespace {
+
+constexpr std::string_view kWalFolder = "wal";
+
+struct Replica {
+    ShardDescription description;
+    std::unique_ptr<SingleGroup> group;
+    std::unique_ptr<Maintenance> maintenance;
+};
+
+class NodeHost final : public Host {
+public:
+    NodeHost(env::Env& env, HostOptions options)
+        : env_(env),
+          options_(std::move(options)),
+          shared_{.env = env, .clock = clock_, .proposal_bytes_max = options_.proposal_bytes_max},
+          lsm_(storage::make_lsm_shared(options_.lsm)),
+          gate_(env.scheduler) {}
+
+    async::Task<Status> recover();
+
+    Group* find_group(ShardId shard) override {
+        const auto found = replicas_.find(shard);
+        return found == replicas_.end() ? nullptr : found->second.group.get();
+    }
+    [[nodiscard]] std::vector<ShardDescription> shards() const override;
+    async::Task<Result<Group*>> create_shard(ShardDescription description) override;
+    async::Task<Status> drop_shard(ShardId shard) override;
+    async::Task<Status> persist_all() override;
+    async::Task<Status> compact_all() override;
+    HybridClock& clock() override { return clock_; }
+    std::uint64_t now_ms() override;
+    [[nodiscard]] storage::WalStatistics wal_statistics() const override {
+        return wal_ ? wal_->statistics() : storage::WalStatistics{};
+    }
+    std::vector<ShardStatistics> statistics() override;
+    async::Task<Status> stop() override;
+
+private:
+    // How often engines that flush by themselves are asked whether the log can go.
+    static constexpr Duration kReleaseInterval = std::chrono::seconds(1);
+    // A log of more segments than this makes the shard that holds it back persist.
+    static constexpr std::uint64_t kSegmentsMax = 12;
+
+    async::Task<Result<std::unique_ptr<SingleGroup>>> open_group(ShardDescription description);
+    async::Task<void> release_loop();
+    async::Task<void> persist_laggard();
+    void add(ShardDescription description, std::unique_ptr<SingleGroup> group);
+    // Shards under their ids, which stay valid while shards come and go.
+    [[nodiscard]] std::vector<ShardId> shard_ids() const;
+
+    env::Env& env_;
+    HostOptions options_;
+    HybridClock clock_;
+    GroupShared shared_;
+    std::shared_ptr<storage::LsmShared> lsm_;
+    std::unique_ptr<storage::Wal> wal_;
+    std::map<ShardId, Replica> replicas_;
+    async::Gate gate_;
+    bool is_recovered_ = false;
+    bool is_stopping_ = false;
+
+    friend class RecoveryVisitor;
+};
+
+// Hands what the log holds to the groups it belongs to.
+class RecoveryVisitor final : public storage::WalVisitor {
+public:
+    explicit RecoveryVisitor(NodeHost& host) : host_(host) {}
+
+    Status on_entry(const storage::LogEntry& entry) override {
+        const auto found = host_.replicas_.find(ShardId(entry.group.value()));
+        if (found == host_.replicas_.end()) {
+            // Dropped since: its folder goes before its entries leave the log.
+            return {};
+        }
+        last_[entry.group] = entry.index;
+        return found->second.group->replay(entry.index, entry.data);
+    }
+    Status on_state(const storage::LogState& /*state*/) override { return {}; }
+    Status on_start(GroupId group, Term /*term*/, Index index) override {
+        const auto found = host_.replicas_.find(ShardId(group.value()));
+        if (found == host_.replicas_.end()) {
+            return {};
+        }
+        last_[group] = index;
+        if (found->second.group->last_index() < index) {
+            return {Code::kCorruption,
+                    "shard " + std::to_string(group.value()) + ": the log begins after index " +
+                        std::to_string(index.value()) +
+                        ", but the shard holds everything only up to " +
+                        std::to_string(found->second.group->last_index().value())};
+        }
+        return {};
+    }
+    Status on_drop(GroupId /*group*/) override { return {}; }
+
+    // Whether the next entry of the group continues what the log holds of it.
+    [[nodiscard]] bool is_continued_by(GroupId group, Index next) const {
+        const auto found = last_.find(group);
+        return found == last_.end() ? next == Index(1) : found->second.next() == next;
+    }
+
+private:
+    NodeHost& host_;
+    std::map<GroupId, Index> last_;
+};
+
+async::Task<Result<std::unique_ptr<SingleGroup>>> NodeHost::open_group(
+    ShardDescription description) {
+    const std::string folder = shard_engine_folder(description.id);
+    std::unique_ptr<storage::Engine> engine;
+    if (description.engine == EngineKind::kMemory) {
+        storage::MemoryEngineOptions memory_options;
+        memory_options.shard = description.id;
+        auto opened = co_await storage::open_memory_engine(&env_, folder, memory_options);
+        KVSTORE_CO_TRY(engine, std::move(opened));
+    } else {
+        storage::LsmEngineOptions lsm_options;
+        lsm_options.shard = description.id;
+        lsm_options.compression = options_.compression;
+        lsm_options.shared = lsm_;
+        auto opened = co_await storage::open_lsm_engine(&env_, folder, lsm_options);
+        KVSTORE_CO_TRY(engine, std::move(opened));
+    }
+    auto loaded = co_await mvcc::Shard::open(engine.get(), description.history_ms);
+    if (!loaded.ok()) {
+        (void)co_await engine->close();
+        co_return loaded.status().with_context(folder);
+    }
+    co_return std::make_unique<SingleGroup>(
+        shared_, GroupId(description.id.value()), std::move(engine), *std::move(loaded));
+}
+
+void NodeHost::add(ShardDescription description, std::unique_ptr<SingleGroup> group) {
+    auto maintenance = std::make_unique<Maintenance>(
+        env_, *group, MaintenanceOptions{.snapshot_interval = options_.snapshot_interval});
+    const ShardId id = description.id;
+    replicas_.emplace(id,
+                      Replica{.description = std::move(description),
+                              .group = std::move(group),
+                              .maintenance = std::move(maintenance)});
+}
+
+async::Task<Status> NodeHost::recover() {
+    auto listed = co_await list_shard_folders(&env_.disk);
+    KVSTORE_CO_TRY(const std::vector<ShardDescription> descriptions, std::move(listed));
+    for (const ShardDescription& description : descriptions) {
+        auto opened = co_await open_group(description);
+        KVSTORE_CO_TRY(std::unique_ptr<SingleGroup> group, std::move(opened));
+        add(description, std::move(group));
+    }
+    // A log that an earlier start with another durability left is read all the same.
+    storage::WalOptions wal_options = options_.wal;
+    RecoveryVisitor visitor(*this);
+    auto opened_wal =
+        co_await storage::Wal::open(&env_, std::string(kWalFolder), wal_options, &visitor);
+    KVSTORE_CO_TRY(wal_, std::move(opened_wal));
+    if (options_.wal.durability != storage::Durability::kMemory) {
+        shared_.wal = wal_.get();
+    }
+    for (const ShardId id : shard_ids()) {
+        Replica& replica = replicas_.at(id);
+        KVSTORE_CO_CHECK_OK(co_await replica.group->finish_replay());
+        // Commands that were applied without a log (durability `memory`) leave a hole in it.
+        const GroupId group(id.value());
+        const Index last = replica.group->last_index();
+        if (shared_.wal != nullptr && !visitor.is_continued_by(group, last.next())) {
+            KVSTORE_CO_CHECK_OK(replica.group->restart_log());
+        }
+        replica.maintenance->start();
+    }
+    is_recovered_ = true;
+    gate_.spawn(release_loop());
+    co_return Status();
+}
+
+std::vector<ShardId> NodeHost::shard_ids() const {
+    std::vector<ShardId> ids;
+    ids.reserve(replicas_.size());
+    for (const auto& [id, replica] : replicas_) {
+        ids.push_back(id);
+    }
+    return ids;
+}
+
+std::vector<ShardDescription> NodeHost::shards() const {
+    std::vector<ShardDescription> descriptions;
+    descriptions.reserve(replicas_.size());
+    for (const auto& [id, replica] : replicas_) {
+        descriptions.push_back(replica.description);
+    }
+    return descriptions;
+}
+
+async::Task<Result<Group*>> NodeHost::create_shard(ShardDescription description) {
+    if (replicas_.contains(description.id)) {
+        co_return Status(Code::kAlreadyExists,
+                         "shard " + std::to_string(description.id.value()) + " exists already");
+    }
+    KVSTORE_CO_CHECK_OK(co_await create_shard_folder(&env_.disk, description));
+    auto opened = co_await open_group(description);
+    KVSTORE_CO_TRY(std::unique_ptr<SingleGroup> group, std::move(opened));
+    if (is_stopping_) {
+        (void)co_await group->stop();
+        co_return Status(Code::kUnavailable, "the server is stopping");
+    }
+    Group* raw = group.get();
+    const ShardId id = description.id;
+    add(std::move(description), std::move(group));
+    replicas_.at(id).maintenance->start();
+    co_return raw;
+}
+
+async::Task<Status> NodeHost::drop_shard(ShardId shard) {
+    auto node = replicas_.extract(shard);
+    if (node.empty()) {
+        co_return Status(Code::kNotFound, "no shard " + std::to_string(shard.value()));
+    }
+    Replica replica = std::move(node.mapped());
+    co_await replica.maintenance->stop();
+    Status closed = co_await replica.group->abandon();
+    if (!closed.ok()) {
+        log_warning("closing a dropped shard failed", {{"reason", closed.to_string()}});
+    }
+    if (shared_.wal != nullptr) {
+        KVSTORE_CO_CHECK_OK(shared_.wal->drop(GroupId(shard.value())));
+    }
+    co_return co_await remove_shard_folder(&env_.disk, shard);
+}
+
+// ---- upkeep ----
+
+async::Task<void> NodeHost::release_loop() {
+    MonotonicTime next = env_.clock.now() + kReleaseInterval;
+    while (!is_stopping_) {
+        co_await env_.clock.sleep(std::chrono::milliseconds(100));
+        if (env_.clock.now() < next) {
+            continue;
+        }
+        next = env_.clock.now() + kReleaseInterval;
+        for (auto& [id, replica] : replicas_) {
+            replica.group->release_log();
+        }
+        if (wal_->statistics().segment_count > kSegmentsMax) {
+            co_await persist_laggard();
+        }
+    }
+}
+
+// The shard with the most entries that only the log holds.
+async::Task<void> NodeHost::persist_laggard() {
+    SingleGroup* laggard = nullptr;
+    std::uint64_t most = 0;
+    for (auto& [id, replica] : replicas_) {
+        const storage::Engine& engine = replica.group->engine();
+        const std::uint64_t behind =
+            engine.applied_index().value() - engine.durable_index().value();
+        if (behind > most && replica.group->health().ok()) {
+            most = behind;
+            laggard = replica.group.get();
+        }
+    }
+    if (laggard == nullptr || !laggard->gate().try_enter()) {
+        co_return;
+    }
+    const Status persisted = co_await laggard->persist();
+    laggard->gate().leave();
+    if (!persisted.ok()) {
+        log_warning("making room in the log failed",
+                    {{"shard", laggard->id().value()}, {"reason", persisted.to_string()}});
+    }
+}
+
+async::Task<Status> NodeHost::persist_all() {
+    Status first;
+    for (const ShardId id : shard_ids()) {
+        const auto found = replicas_.find(id);
+        if (found == replicas_.end() || !found->second.group->gate().try_enter()) {
+            continue;
+        }
+        SingleGroup* group = found->second.group.get();
+        const Status persisted = co_await group->persist();
+        group->gate().leave();
+        if (!persisted.ok() && first.ok()) {
+            first = persisted;
+        }
+    }
+    co_return first;
+}
+
+async::Task<Status> NodeHost::compact_all() {
+    KVSTORE_CO_CHECK_OK(co_await persist_all());
+    Status first;
+    for (const ShardId id : shard_ids()) {
+        const auto found = replicas_.find(id);
+        if (found == replicas_.end() || !found->second.group->gate().try_enter()) {
+            continue;
+        }
+        SingleGroup* group = found->second.group.get();
+        const Status compacted = co_await group->engine().compact();
+        group->gate().leave();
+        if (!compacted.ok() && first.ok()) {
+            first = compacted;
+        }
+    }
+    co_return first;
+}
+
+std::uint64_t NodeHost::now_ms() {
+    // Never behind a stamp that was given: what has expired for a write has expired for a read.
+    return std::max(to_unix_ms(env_.clock.wall_now()), clock_.last().milliseconds());
+}
+
+std::vector<ShardStatistics> NodeHost::statistics() {
+    std::vector<ShardStatistics> all;
+    all.reserve(replicas_.size());
+    for (auto& [id, replica] : replicas_) {
+        const storage::Engine& engine = replica.group->engine();
+        all.push_back({.description = replica.description,
+                       .state = replica.group->shard().state(),
+                       .applied = replica.group->shard().applied_index(),
+                       .durable = engine.durable_index(),
+                       .engine = engine.statistics(),
+                       .health = replica.group->health()});
+    }
+    return all;
+}
+
+async::Task<Status> NodeHost::stop() {
+    is_stopping_ = true;
+    co_await gate_.close();
+    Status first;
+    const auto note = [&first](const Status& status) {
+        if (!status.ok() && first.ok()) {
+            first = status;
+        }
+    };
+    for (auto& [id, replica] : replicas_) {
+        co_await replica.maintenance->stop();
+    }
+    // Without a log, what was applied is durable only by persisting it now.
+    if (is_recovered_ && shared_.wal == nullptr) {
+        const Status persisted = co_await persist_all();
+        note(persisted);
+    }
+    for (auto& [id, replica] : replicas_) {
+        const Status stopped = co_await replica.group->stop();
+        note(stopped);
+    }
+    if (wal_) {
+        const Status stopped = co_await wal_->stop();
+        note(stopped);
+    }
+    co_return first;
+}
+
+}  // namespace
+
+async::Task<Result<std::unique_ptr<Host>>> Host::open(env::Env* env, HostOptions options) {
+    auto host = std::make_unique<NodeHost>(*env, std::move(options));
+    const Status recovered = co_await host->recover();
+    if (!recovered.ok()) {
+        (void)co_await host->stop();
+        co_return recovered;
+    }
+    co_return std::unique_ptr<Host>(std::move(host));
+}
+
+}  // namespace kvstore::replication
