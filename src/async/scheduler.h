@@ -1,8 +1,8 @@
 // The run queue of one core.
 //
 // A core's loop takes turns: it gathers what the world brought (sockets, timers, finished disk
-// calls), runs everything that became ready, then the turn-end hooks, then waits. Batching falls out
-// of it: whatever arrived in one turn shares one log write and one flush a connection.
+// calls), runs everything that became ready, then the turn-end hooks, then waits. Batching falls
+// out of it: whatever arrived in one turn shares one log write and one flush a connection.
 #pragma once
 
 #include <array>
@@ -60,8 +60,8 @@ public:
     // Runs the hook once when this turn's work is done. Asking again before that does nothing.
     void at_turn_end(TurnEndHook& hook, TurnEndHook::Phase phase);
 
-    // Runs one turn: what is ready and what that makes ready (at most kTurnWorkMax), then the hooks.
-    // Returns: whether anything ran.
+    // Runs one turn: what is ready and what that makes ready (at most kTurnWorkMax), then the
+    // hooks. Returns: whether anything ran.
     bool run_turn();
 
     // Whether run_turn() would run anything now.

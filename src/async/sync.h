@@ -1,6 +1,6 @@
 // Where coroutines of one core wait for one another: OneShot, Event, Gate, Semaphore, Channel, and
-// yield(). Nobody is resumed inside the call that makes it ready: resumption goes through the core's
-// run queue, so a setter never finds its own state changed under it.
+// yield(). Nobody is resumed inside the call that makes it ready: resumption goes through the
+// core's run queue, so a setter never finds its own state changed under it.
 //
 // Runs on   One core each. Waiters are resumed in the order in which they began to wait.
 #pragma once

@@ -40,8 +40,7 @@ void append_timestamp(std::string& to) {
     tm parts{};
     ::gmtime_r(&now.tv_sec, &parts);
     std::array<char, 40> text{};
-    const std::size_t length =
-        std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &parts);
+    const std::size_t length = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &parts);
     to.append(text.data(), length);
     const auto milliseconds = static_cast<unsigned>(now.tv_nsec / 1'000'000);
     to += '.';
@@ -118,7 +117,8 @@ void log(LogLevel level, std::string_view message, LogFields fields) {
         return;
     }
     line += '\n';
-    // One call a line, so that lines of several threads never mix. Nobody can be told when it fails.
+    // One call a line, so that lines of several threads never mix. Nobody can be told when it
+    // fails.
     (void)std::fwrite(line.data(), 1, line.size(), stderr);
 }
 

@@ -21,7 +21,8 @@ class LogField {
 public:
     template <typename Number>
         requires std::is_arithmetic_v<Number>
-    LogField(std::string_view name, Number value)  // NOLINT(google-explicit-constructor): field lists
+    LogField(std::string_view name,
+             Number value)  // NOLINT(google-explicit-constructor): field lists
         : name_(name), value_(number_text(value)), is_number_(!std::is_same_v<Number, bool>) {}
     LogField(std::string_view name, std::string_view value) : name_(name), value_(value) {}
     LogField(std::string_view name, const char* value) : name_(name), value_(value) {}

@@ -136,8 +136,7 @@ std::optional<Duration> parse_duration(std::string_view text) noexcept {
         if (!number) {
             return std::nullopt;
         }
-        const std::size_t unit_length =
-            std::min(text.find_first_of("0123456789"), text.size());
+        const std::size_t unit_length = std::min(text.find_first_of("0123456789"), text.size());
         const std::string_view name = text.substr(0, unit_length);
         text.remove_prefix(unit_length);
         const auto* unit = std::ranges::find(kDurationUnits, name, &Unit::name);
@@ -154,7 +153,8 @@ std::string format_duration(Duration duration) {
         return "0s";
     }
     std::string text = duration.count() < 0 ? "-" : "";
-    auto rest = static_cast<std::uint64_t>(duration.count() < 0 ? -duration.count() : duration.count());
+    auto rest =
+        static_cast<std::uint64_t>(duration.count() < 0 ? -duration.count() : duration.count());
     for (auto unit = kDurationUnits.rbegin(); unit != kDurationUnits.rend(); ++unit) {
         if (rest >= unit->factor) {
             text += std::to_string(rest / unit->factor);

@@ -22,8 +22,8 @@ namespace kvstore {
 [[nodiscard]] std::optional<Duration> parse_duration(std::string_view text) noexcept;
 [[nodiscard]] std::string format_duration(Duration duration);
 
-// "64MiB", "1GB", "512", "16k"; KiB/MiB/GiB/TiB are powers of 1024, kB/MB/GB/TB of 1000, and k/m/g/t
-// alone of 1024.
+// "64MiB", "1GB", "512", "16k"; KiB/MiB/GiB/TiB are powers of 1024, kB/MB/GB/TB of 1000, and
+// k/m/g/t alone of 1024.
 [[nodiscard]] std::optional<std::uint64_t> parse_size(std::string_view text) noexcept;
 // Largest binary unit that keeps it whole or with one decimal: "64 MiB".
 [[nodiscard]] std::string format_size(std::uint64_t bytes);

@@ -35,8 +35,7 @@ public:
     // Uniform in [0, bound). Requires: bound > 0.
     std::uint64_t below(std::uint64_t bound) noexcept {
         KVSTORE_ASSERT(bound > 0);
-        return static_cast<std::uint64_t>(
-            (static_cast<Wide>(next()) * bound) >> 64U);
+        return static_cast<std::uint64_t>((static_cast<Wide>(next()) * bound) >> 64U);
     }
 
     // Uniform in [low, high].

@@ -31,7 +31,8 @@ std::string_view code_name(Code code) noexcept {
 
 Status::Status(Code code, Effect effect, std::string message) {
     KVSTORE_ASSERT(code != Code::kOk);
-    rep_ = std::make_unique<Rep>(Rep{.code = code, .effect = effect, .message = std::move(message)});
+    rep_ =
+        std::make_unique<Rep>(Rep{.code = code, .effect = effect, .message = std::move(message)});
 }
 
 Status::Status(Code code, std::string message) : Status(code, Effect::kNone, std::move(message)) {}

@@ -15,22 +15,22 @@ namespace kvstore {
 // What the caller can do about it; few on purpose. Protocol codes are made in the front ends.
 enum class Code : std::uint8_t {
     kOk,
-    kNotFound,            // the named thing does not exist
-    kAlreadyExists,       // it exists and should not
-    kInvalidArgument,     // the request is wrong and will stay wrong
-    kTooLarge,            // over a limit that a setting holds
-    kConflict,            // a condition did not hold (compare-and-set, changed meanwhile)
-    kWrongType,           // the value is of another type than the operation works on
-    kOutOfRange,          // a number or position leaves its range
-    kCompacted,           // the revision asked for is no longer retained
-    kFutureRevision,      // the revision asked for does not exist yet
-    kNotLeader,           // another node leads this shard
-    kUnavailable,         // cannot be served now; try again
-    kOverloaded,          // admission refused it; try again later
-    kDeadlineExceeded,    // its time is up
-    kDiskFull,            // no space for writes
-    kIoError,             // the disk or network failed
-    kCorruption,          // stored data failed its checks
+    kNotFound,          // the named thing does not exist
+    kAlreadyExists,     // it exists and should not
+    kInvalidArgument,   // the request is wrong and will stay wrong
+    kTooLarge,          // over a limit that a setting holds
+    kConflict,          // a condition did not hold (compare-and-set, changed meanwhile)
+    kWrongType,         // the value is of another type than the operation works on
+    kOutOfRange,        // a number or position leaves its range
+    kCompacted,         // the revision asked for is no longer retained
+    kFutureRevision,    // the revision asked for does not exist yet
+    kNotLeader,         // another node leads this shard
+    kUnavailable,       // cannot be served now; try again
+    kOverloaded,        // admission refused it; try again later
+    kDeadlineExceeded,  // its time is up
+    kDiskFull,          // no space for writes
+    kIoError,           // the disk or network failed
+    kCorruption,        // stored data failed its checks
     kUnauthenticated,
     kPermissionDenied,
     kUnimplemented,
@@ -89,8 +89,12 @@ private:
 template <typename T>
 class [[nodiscard]] Result {
 public:
-    Result(T value) : state_(std::in_place_index<1>, std::move(value)) {}  // NOLINT(google-explicit-constructor): return value;
-    Result(Status status) : state_(std::in_place_index<0>, std::move(status)) {  // NOLINT(google-explicit-constructor): return status;
+    Result(T value)
+        : state_(std::in_place_index<1>, std::move(value)) {
+    }  // NOLINT(google-explicit-constructor): return value;
+    Result(Status status)
+        : state_(std::in_place_index<0>,
+                 std::move(status)) {  // NOLINT(google-explicit-constructor): return status;
         KVSTORE_ASSERT(!std::get<0>(state_).ok());
     }
 
@@ -126,34 +130,34 @@ private:
 #define KVSTORE_CONCAT(a, b) KVSTORE_CONCAT_INNER(a, b)
 
 // KVSTORE_TRY(auto x, f());  declares x, or returns f()'s error.
-#define KVSTORE_TRY(declaration, expression)                          \
-    auto KVSTORE_CONCAT(try_result_, __LINE__) = (expression);        \
-    if (!KVSTORE_CONCAT(try_result_, __LINE__).ok()) {                \
-        return KVSTORE_CONCAT(try_result_, __LINE__).status();        \
-    }                                                                 \
+#define KVSTORE_TRY(declaration, expression)                   \
+    auto KVSTORE_CONCAT(try_result_, __LINE__) = (expression); \
+    if (!KVSTORE_CONCAT(try_result_, __LINE__).ok()) {         \
+        return KVSTORE_CONCAT(try_result_, __LINE__).status(); \
+    }                                                          \
     declaration = std::move(KVSTORE_CONCAT(try_result_, __LINE__)).value()
 
 // The same in a coroutine: KVSTORE_CO_TRY(auto x, co_await f());
-#define KVSTORE_CO_TRY(declaration, expression)                       \
-    auto KVSTORE_CONCAT(try_result_, __LINE__) = (expression);        \
-    if (!KVSTORE_CONCAT(try_result_, __LINE__).ok()) {                \
-        co_return KVSTORE_CONCAT(try_result_, __LINE__).status();     \
-    }                                                                 \
+#define KVSTORE_CO_TRY(declaration, expression)                   \
+    auto KVSTORE_CONCAT(try_result_, __LINE__) = (expression);    \
+    if (!KVSTORE_CONCAT(try_result_, __LINE__).ok()) {            \
+        co_return KVSTORE_CONCAT(try_result_, __LINE__).status(); \
+    }                                                             \
     declaration = std::move(KVSTORE_CONCAT(try_result_, __LINE__)).value()
 
 // KVSTORE_CHECK_OK(f());  for a Status: goes on, or returns it.
-#define KVSTORE_CHECK_OK(expression)                                  \
-    do {                                                              \
-        ::kvstore::Status kvstore_status = (expression);              \
-        if (!kvstore_status.ok()) {                                   \
-            return kvstore_status;                                    \
-        }                                                             \
+#define KVSTORE_CHECK_OK(expression)                     \
+    do {                                                 \
+        ::kvstore::Status kvstore_status = (expression); \
+        if (!kvstore_status.ok()) {                      \
+            return kvstore_status;                       \
+        }                                                \
     } while (false)
 
-#define KVSTORE_CO_CHECK_OK(expression)                               \
-    do {                                                              \
-        ::kvstore::Status kvstore_status = (expression);              \
-        if (!kvstore_status.ok()) {                                   \
-            co_return kvstore_status;                                 \
-        }                                                             \
+#define KVSTORE_CO_CHECK_OK(expression)                  \
+    do {                                                 \
+        ::kvstore::Status kvstore_status = (expression); \
+        if (!kvstore_status.ok()) {                      \
+            co_return kvstore_status;                    \
+        }                                                \
     } while (false)

@@ -86,7 +86,8 @@ public:
 
     // Errors: kNotFound, kAlreadyExists, kPermissionDenied, kDiskFull, kIoError; the message names
     // the path.
-    virtual async::Task<Result<std::unique_ptr<File>>> open(std::string path, OpenOptions options) = 0;
+    virtual async::Task<Result<std::unique_ptr<File>>> open(std::string path,
+                                                            OpenOptions options) = 0;
 
     // Errors: kNotFound.
     virtual async::Task<Result<std::vector<DirectoryEntry>>> list(std::string path) = 0;

@@ -1,4 +1,5 @@
-// The world of one core: four doors and the run queue. Everything above sees the world through this.
+// The world of one core: four doors and the run queue. Everything above sees the world through
+// this.
 #pragma once
 
 #include "async/scheduler.h"

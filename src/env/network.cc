@@ -12,8 +12,9 @@ void ConnectionHandler::on_input_end(Connection& connection) {
 
 Result<Address> Address::parse(std::string_view text) {
     const std::size_t colon = text.rfind(':');
-    const Status malformed(Code::kInvalidArgument,
-                           "'" + std::string(text) + "' is no address: write host:port, [v6]:port or :port");
+    const Status malformed(
+        Code::kInvalidArgument,
+        "'" + std::string(text) + "' is no address: write host:port, [v6]:port or :port");
     if (colon == std::string_view::npos) {
         return malformed;
     }

@@ -109,8 +109,8 @@ class Network {
 public:
     virtual ~Network() = default;
 
-    // Errors: kAlreadyExists when the port is taken, kPermissionDenied, kInvalidArgument (a host that is no
-    // local address), kIoError; the message names the address.
+    // Errors: kAlreadyExists when the port is taken, kPermissionDenied, kInvalidArgument (a host
+    // that is no local address), kIoError; the message names the address.
     virtual Result<std::unique_ptr<Listener>> listen(const Address& address,
                                                      AcceptHandler accept) = 0;
 

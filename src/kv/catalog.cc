@@ -52,10 +52,11 @@ async::Task<Status> Kv::Catalog::load() {
                              "the system shard (shards/1) is missing while others exist; restore "
                              "the data directory from a backup");
         }
-        auto created = co_await host.create_shard({.id = kSystemShard,
-                                                   .engine = replication::EngineKind::kMemory,
-                                                   .history_ms = 0,
-                                                   .keyspace = "system"});
+        replication::ShardDescription description;
+        description.id = kSystemShard;
+        description.engine = replication::EngineKind::kMemory;
+        description.keyspace = "system";
+        auto created = co_await host.create_shard(std::move(description));
         KVSTORE_CO_TRY(group, std::move(created));
     }
     KeyspaceInfo system_info;
@@ -67,7 +68,7 @@ async::Task<Status> Kv::Catalog::load() {
     request.from = kKeyspacePrefix;
     request.to = prefix_end(kKeyspacePrefix);
     request.limit = count_max_ + 1;
-    auto scanned = co_await kv_.scan(CallContext{}, system_, request);
+    auto scanned = co_await kv_.scan(CallContext(), system_, request);
     KVSTORE_CO_TRY(const mvcc::ScanPage page, std::move(scanned));
     for (const mvcc::ScanRow& row : page.rows) {
         const std::string name = row.key.substr(kKeyspacePrefix.size());
@@ -158,7 +159,7 @@ async::Task<Result<ShardId>> Kv::Catalog::take_shard_id() {
     operation.delta = 1;
     operation.expiry_mode = mvcc::ExpiryMode::kKeep;
     command.operations.push_back(operation);
-    auto executed = co_await kv_.execute(CallContext{}, system_, &command);
+    auto executed = co_await kv_.execute(CallContext(), system_, &command);
     KVSTORE_CO_TRY(const CommandOutcome outcome, std::move(executed));
     if (outcome.operations.size() != 1 || outcome.operations[0].code != Code::kOk) {
         co_return Status(Code::kCorruption, "the system shard's shard counter is unreadable");
@@ -194,7 +195,7 @@ async::Task<Result<KeyspaceHandle>> Kv::Catalog::create_alone(std::string name,
     const Bytes stored = encode_keyspace(info);
     mvcc::Command command;
     command.operations.push_back(put_operation(key, stored));
-    auto executed = co_await kv_.execute(CallContext{}, system_, &command);
+    auto executed = co_await kv_.execute(CallContext(), system_, &command);
     if (!executed.ok()) {
         // Known to have done nothing: the shard goes again. Otherwise the next start decides.
         if (executed.status().effect() == Effect::kNone) {
@@ -225,7 +226,7 @@ async::Task<Result<KeyspaceInfo>> Kv::Catalog::change_alone(std::string name,
         operation.kind = mvcc::OperationKind::kConfigure;
         operation.delta = static_cast<std::int64_t>(milliseconds(info.options.history));
         configure.operations.push_back(operation);
-        auto configured = co_await kv_.execute(CallContext{}, handle, &configure);
+        auto configured = co_await kv_.execute(CallContext(), handle, &configure);
         if (!configured.ok()) {
             co_return configured.status();
         }
@@ -234,7 +235,7 @@ async::Task<Result<KeyspaceInfo>> Kv::Catalog::change_alone(std::string name,
     const Bytes stored = encode_keyspace(info);
     mvcc::Command command;
     command.operations.push_back(put_operation(key, stored));
-    auto executed = co_await kv_.execute(CallContext{}, system_, &command);
+    auto executed = co_await kv_.execute(CallContext(), system_, &command);
     if (!executed.ok()) {
         co_return executed.status();
     }
@@ -256,7 +257,7 @@ async::Task<Status> Kv::Catalog::drop_alone(std::string name) {
     operation.kind = mvcc::OperationKind::kDelete;
     operation.key = key;
     command.operations.push_back(operation);
-    auto executed = co_await kv_.execute(CallContext{}, system_, &command);
+    auto executed = co_await kv_.execute(CallContext(), system_, &command);
     if (!executed.ok()) {
         co_return executed.status();
     }

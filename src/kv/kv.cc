@@ -69,7 +69,7 @@ OwnedRecord OwnedRecord::copy_of(const mvcc::Record& record) {
     return owned;
 }
 
-Kv::Kv(env::Env& env, replication::Host& host, Options options)
+Kv::Kv(OpenKey /*key*/, env::Env& env, replication::Host& host, Options options)
     : env_(env), host_(host), options_(std::move(options)) {}
 
 Kv::~Kv() = default;
@@ -77,7 +77,7 @@ Kv::~Kv() = default;
 async::Task<Result<std::unique_ptr<Kv>>> Kv::open(env::Env* env,
                                                   replication::Host* host,
                                                   Options options) {
-    std::unique_ptr<Kv> kv(new Kv(*env, *host, std::move(options)));
+    auto kv = std::make_unique<Kv>(OpenKey(), *env, *host, std::move(options));
     const Status opened = co_await kv->open_catalog();
     if (!opened.ok()) {
         co_return opened;

@@ -128,6 +128,12 @@ public:
     static async::Task<Result<std::unique_ptr<Kv>>> open(env::Env* env,
                                                          replication::Host* host,
                                                          Options options);
+    // For open() alone.
+    class OpenKey {
+        friend class Kv;
+        OpenKey() = default;
+    };
+    Kv(OpenKey key, env::Env& env, replication::Host& host, Options options);
     Kv(const Kv&) = delete;
     Kv& operator=(const Kv&) = delete;
     ~Kv();
@@ -216,8 +222,6 @@ public:
 
 private:
     class Catalog;
-
-    Kv(env::Env& env, replication::Host& host, Options options);
 
     Status check_limits(const mvcc::Operation& operation) const;
     async::Task<Status> open_catalog();
