@@ -1,0 +1,80 @@
+// Streams on Linux: the connections and listeners of one core.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "async/scheduler.h"
+#include "async/sync.h"
+#include "env/network.h"
+#include "posix/internal/endpoint.h"
+#include "posix/internal/posix_clock.h"
+#include "posix/internal/posix_connection.h"
+#include "posix/internal/reactor.h"
+
+namespace kvstore::posix {
+
+class AsioServices;
+class ConnectAttempt;
+
+class PosixNetwork final : public env::Network {
+public:
+    // How often connections are looked at for memory to give back.
+    static constexpr std::chrono::seconds kSweepInterval{2};
+
+    struct World {
+        async::Scheduler& scheduler;
+        Reactor& reactor;
+        PosixClock& clock;
+        AsioServices& services;
+    };
+    PosixNetwork(World world, std::size_t input_bytes_max);
+    PosixNetwork(const PosixNetwork&) = delete;
+    PosixNetwork& operator=(const PosixNetwork&) = delete;
+    // Requires: stopped.
+    ~PosixNetwork() override;
+
+    Result<std::unique_ptr<env::Listener>> listen(const env::Address& address,
+                                                  env::AcceptHandler accept) override;
+    async::Task<Result<env::Connection*>> connect(env::Address address,
+                                                  std::unique_ptr<env::ConnectionHandler> handler,
+                                                  async::Deadline deadline) override;
+
+    // Ends every connection with kUnavailable, fails every connect() and refuses new ones.
+    void stop();
+
+    // Makes a connection of a connected socket, which it takes over.
+    // Errors: kUnavailable.
+    Result<PosixConnection*> adopt(int descriptor, env::Address peer);
+
+    // For the connections.
+    [[nodiscard]] async::Scheduler& scheduler() const { return world_.scheduler; }
+    [[nodiscard]] Reactor& reactor() const { return world_.reactor; }
+    [[nodiscard]] std::size_t input_bytes_max() const { return input_bytes_max_; }
+    void read_later(PosixConnection& connection);
+    void retire(PosixConnection& connection);
+
+private:
+    async::Task<Result<std::vector<Endpoint>>> resolve(env::Address address,
+                                                       std::shared_ptr<ConnectAttempt> attempt);
+    async::Task<Result<int>> connect_to(Endpoint endpoint, std::shared_ptr<ConnectAttempt> attempt);
+    async::Task<Result<PosixConnection*>> connect_any(env::Address address,
+                                                      std::shared_ptr<ConnectAttempt> attempt);
+    void run_read_later();
+    void report_ends();
+    void destroy(PosixConnection& connection);
+    void sweep();
+
+    World world_;
+    std::size_t input_bytes_max_;
+    bool is_stopped_ = false;
+    env::TimerId sweep_timer_;
+    std::vector<std::unique_ptr<PosixConnection>> connections_;
+    // Work that waits for its post to run; whoever is destroyed leaves both.
+    std::vector<PosixConnection*> to_read_;
+    std::vector<PosixConnection*> retired_;
+    std::vector<ConnectAttempt*> attempts_;
+};
+
+}  // namespace kvstore::posix

@@ -1,0 +1,126 @@
+#include "posix/runtime.h"
+
+#include "base/assert.h"
+#include "posix/internal/asio_services.h"
+#include "posix/internal/blocking_pool.h"
+#include "posix/internal/pool_file_io.h"
+#include "posix/internal/posix_clock.h"
+#include "posix/internal/posix_disk.h"
+#include "posix/internal/posix_entropy.h"
+#include "posix/internal/posix_network.h"
+#include "posix/internal/reactor.h"
+
+namespace kvstore::posix {
+namespace {
+
+// What on_closed() and ended waits may still want to do when a runtime is destroyed.
+constexpr int kFarewellTurnsMax = 1000;
+
+}  // namespace
+
+// Members are destroyed from the last to the first: threads end before what they post to.
+struct Runtime::Core {
+    explicit Core(const RuntimeOptions& options)
+        : scheduler([this] { reactor.wake(); }),
+          pool(scheduler, options.blocking_threads),
+          file_io(pool),
+          services(scheduler),
+          entropy(),
+          disk(options.root_directory, pool, file_io),
+          network({scheduler, reactor, clock, services}, options.input_bytes_max),
+          env{scheduler, clock, disk, network, entropy} {}
+
+    void run_turn();
+    void take_in_events();
+
+    Reactor reactor;
+    PosixClock clock;
+    async::Scheduler scheduler;
+    BlockingPool pool;
+    PoolFileIo file_io;
+    AsioServices services;
+    PosixEntropy entropy;
+    PosixDisk disk;
+    PosixNetwork network;
+    env::Env env;
+    bool is_running = false;
+    bool is_stopped = false;
+};
+
+// Waits for what the world brings, unless there is work at hand, and runs one turn of it.
+void Runtime::Core::run_turn() {
+    Duration timeout = Duration::zero();
+    const bool may_wait = !scheduler.has_work();
+    if (may_wait) {
+        timeout = clock.until_next_timer().value_or(Duration(-1));
+        reactor.prepare_to_sleep();
+        if (scheduler.has_work()) {
+            timeout = Duration::zero();
+        }
+    }
+    const bool has_events = reactor.wait(timeout);
+    if (may_wait) {
+        reactor.woke_up();
+    }
+    clock.refresh();
+    // Inside the turn, so that whatever events cause is seen by its end.
+    if (has_events || clock.has_due_timer()) {
+        scheduler.post([this] { take_in_events(); });
+    }
+    scheduler.run_turn();
+}
+
+void Runtime::Core::take_in_events() {
+    reactor.dispatch();
+    clock.fire_due_timers();
+}
+
+Runtime::Runtime(RuntimeOptions options) : core_(std::make_unique<Core>(options)) {}
+
+Runtime::~Runtime() {
+    KVSTORE_ASSERT(!core_->is_running);
+    core_->network.stop();
+    for (int i = 0; i < kFarewellTurnsMax && core_->scheduler.has_work(); ++i) {
+        core_->scheduler.run_turn();
+    }
+}
+
+env::Env& Runtime::env() {
+    return core_->env;
+}
+
+void Runtime::run() {
+    KVSTORE_ASSERT(!core_->is_running);
+    core_->is_running = true;
+    core_->is_stopped = false;
+    core_->clock.refresh();
+    while (!core_->is_stopped) {
+        core_->run_turn();
+    }
+    core_->is_running = false;
+}
+
+void Runtime::stop() {
+    core_->is_stopped = true;
+}
+
+void Runtime::run_until_done(async::Task<void> work, const bool* is_done) {
+    KVSTORE_ASSERT(!core_->is_running);
+    core_->is_running = true;
+    core_->clock.refresh();
+    core_->scheduler.post([task = std::move(work)]() mutable { async::spawn(std::move(task)); });
+    while (!*is_done) {
+        core_->run_turn();
+    }
+    core_->is_running = false;
+}
+
+Status Runtime::on_signal(int signal, Callback<void()> action) {
+    return core_->services.on_signal(signal, std::move(action));
+}
+
+bool Runtime::uses_io_uring() const {
+    return false;
+}
+
+}  // namespace kvstore::posix
