@@ -54,12 +54,11 @@ std::size_t SocketClient::send(std::string_view bytes) {
 }
 
 Bytes SocketClient::receive() {
-    Bytes bytes(kReceiveMax, '\0');
-    const ssize_t size = ::recv(descriptor_, bytes.data(), bytes.size(), MSG_DONTWAIT);
+    const auto buffer = std::make_unique_for_overwrite<char[]>(kReceiveMax);
+    const ssize_t size = ::recv(descriptor_, buffer.get(), kReceiveMax, MSG_DONTWAIT);
     was_reset_ = was_reset_ || (size < 0 && errno != EAGAIN);
     has_ended_ = has_ended_ || size == 0 || was_reset_;
-    bytes.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
-    return bytes;
+    return {buffer.get(), size > 0 ? static_cast<std::size_t>(size) : 0};
 }
 
 void SocketClient::end_output() {
@@ -76,6 +75,27 @@ void SocketClient::reset() {
     const linger abort{.l_onoff = 1, .l_linger = 0};
     ::setsockopt(descriptor_, SOL_SOCKET, SO_LINGER, &abort, sizeof(abort));
     close();
+}
+
+BusyPort::BusyPort()
+    : listening_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)),
+      first_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    auto* raw = reinterpret_cast<sockaddr*>(&address);
+    socklen_t size = sizeof(address);
+    KVSTORE_ASSERT(::bind(listening_, raw, size) == 0);
+    KVSTORE_ASSERT(::listen(listening_, 0) == 0);
+    KVSTORE_ASSERT(::getsockname(listening_, raw, &size) == 0);
+    port_ = ntohs(address.sin_port);
+    // A backlog of 0 holds one.
+    KVSTORE_ASSERT(::connect(first_, raw, size) == 0);
+}
+
+BusyPort::~BusyPort() {
+    ::close(first_);
+    ::close(listening_);
 }
 
 void RecordingHandler::on_input(env::Connection& connection) {

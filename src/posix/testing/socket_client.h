@@ -45,6 +45,22 @@ private:
     bool was_reset_ = false;
 };
 
+// A port that somebody listens on and nobody answers: its backlog is full.
+class BusyPort {
+public:
+    BusyPort();
+    BusyPort(const BusyPort&) = delete;
+    BusyPort& operator=(const BusyPort&) = delete;
+    ~BusyPort();
+
+    [[nodiscard]] std::uint16_t port() const { return port_; }
+
+private:
+    int listening_ = -1;
+    int first_ = -1;
+    std::uint16_t port_ = 0;
+};
+
 // What a RecordingHandler has seen. Outlives it.
 struct Record {
     env::Connection* connection = nullptr;
