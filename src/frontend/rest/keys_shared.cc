@@ -1,0 +1,108 @@
+#include <string>
+#include <utility>
+
+#include "base/parse.h"
+#include "frontend/rest/internal/answer.h"
+#include "frontend/rest/internal/keys.h"
+
+namespace kvstore::rest {
+namespace {
+
+Status invalid(std::string message) {
+    return {Code::kInvalidArgument, std::move(message)};
+}
+
+// "\"17\"" or "17" to 17.
+std::optional<Revision> parse_etag(std::string_view text) {
+    if (text.size() >= 2 && text.front() == '"' && text.back() == '"') {
+        text = text.substr(1, text.size() - 2);
+    }
+    const auto number = parse_uint64(text);
+    return number ? std::optional<Revision>(Revision(*number)) : std::nullopt;
+}
+
+}  // namespace
+
+Result<Bytes> rest_of_path(const http::Request& request, std::string_view prefix) {
+    auto decoded = http::percent_decode(std::string_view(request.path).substr(prefix.size()));
+    if (!decoded) {
+        return invalid("the path has a malformed percent escape");
+    }
+    return *std::move(decoded);
+}
+
+Result<OwnedCondition> header_condition(const http::Request& request) {
+    const auto match = request.header("If-Match");
+    const auto none_match = request.header("If-None-Match");
+    OwnedCondition condition;
+    if (match && none_match) {
+        return invalid("give If-Match or If-None-Match, not both");
+    }
+    if (match) {
+        if (*match == "*") {
+            condition.kind = mvcc::ConditionKind::kPresent;
+            return condition;
+        }
+        const auto revision = parse_etag(*match);
+        if (!revision) {
+            return invalid("If-Match must be * or one ETag that an answer gave");
+        }
+        condition.kind = mvcc::ConditionKind::kModRevision;
+        condition.revision = *revision;
+    }
+    if (none_match) {
+        if (*none_match != "*") {
+            return invalid("If-None-Match of a write must be *");
+        }
+        condition.kind = mvcc::ConditionKind::kAbsent;
+    }
+    return condition;
+}
+
+Result<OwnedCondition> expected_condition(const boost::json::object& body) {
+    OwnedCondition condition;
+    const boost::json::value* expected = body.if_contains("expected");
+    if (expected != nullptr && expected->is_null()) {
+        condition.kind = mvcc::ConditionKind::kAbsent;
+        return condition;
+    }
+    KVSTORE_TRY(auto value, bytes_member(body, "expected"));
+    if (value) {
+        condition.kind = mvcc::ConditionKind::kValue;
+        condition.value = *std::move(value);
+    }
+    return condition;
+}
+
+Result<OwnedCondition> one_condition(const OwnedCondition& header, const OwnedCondition& body) {
+    if (header.kind == mvcc::ConditionKind::kNone) {
+        return body;
+    }
+    if (body.kind != mvcc::ConditionKind::kNone) {
+        return invalid("give a condition in a header or as 'expected', not both");
+    }
+    return header;
+}
+
+void set_ttl(mvcc::Operation& operation,
+             const std::optional<std::uint64_t>& ttl_seconds,
+             std::uint64_t now_ms) {
+    if (ttl_seconds) {
+        operation.expiry_mode = mvcc::ExpiryMode::kAt;
+        operation.expires_at_ms = now_ms + *ttl_seconds * 1000;
+    }
+}
+
+Status operation_status(const kv::OperationOutcome& outcome) {
+    switch (outcome.code) {
+        case Code::kOk:
+        case Code::kConflict:
+        case Code::kNotFound: return {};
+        case Code::kInvalidArgument: return invalid("the value is no number");
+        case Code::kOutOfRange: return {outcome.code, "the result would be out of range"};
+        case Code::kTooLarge: return {outcome.code, "the result would be too large"};
+        default: return {outcome.code, std::string(code_name(outcome.code))};
+    }
+}
+
+}  // namespace kvstore::rest
