@@ -56,40 +56,45 @@ LsmEngine::LsmEngine(env::Env* env,
       applied_(state_.applied),
       committed_prefixes_(state_.prefixes),
       durability_(state_.applied),
-      batch_(std::make_shared<OpenBatch>()) {}
+      batch_(std::make_shared<OpenBatch>()),
+      cache_(0) {
+    shared_->add_engine();
+}
 
 LsmEngine::~LsmEngine() {
     KVSTORE_ASSERT(is_closed_);
+    shared_->remove_engine();
 }
 
 // ---- reads ----
 
-std::optional<Lookup> LsmEngine::find_in_memory(Table table, ByteView key, ByteView* value) {
-    if (!batch_->empty()) {
-        const OpenBatch::Entry* entry = batch_->find(state_.prefix(table), key);
-        if (entry != nullptr) {
-            *value = batch_->value(*entry);
-            return entry->is_erased ? Lookup::kAbsent : Lookup::kFound;
-        }
+std::optional<Lookup> LsmEngine::find_uncommitted(Table table, ByteView key, ByteView* value) {
+    if (batch_->empty()) {
+        return std::nullopt;
     }
-    if (table == Table::kCurrent && !loaded_.empty()) {
-        const auto found = loaded_.find(Bytes(key));
+    const OpenBatch::Entry* entry = batch_->find(state_.prefix(table), key);
+    if (entry == nullptr) {
+        return std::nullopt;
+    }
+    *value = batch_->value(*entry);
+    return entry->is_erased ? Lookup::kAbsent : Lookup::kFound;
+}
+
+std::optional<Lookup> LsmEngine::find_current(std::uint64_t hash, ByteView key, ByteView* value) {
+    if (!loaded_.empty()) {
+        const auto found = loaded_.find(key);
         if (found != loaded_.end()) {
             *value = found->second.has_value() ? ByteView(*found->second) : ByteView();
             return found->second.has_value() ? Lookup::kFound : Lookup::kAbsent;
         }
     }
+    if (cache_.find(hash, key, value)) {
+        return Lookup::kFound;
+    }
     return std::nullopt;
 }
 
-Lookup LsmEngine::find(Table table, ByteView key, ByteView* value) {
-    if (database_->has_failed()) {
-        return Lookup::kMustLoad;  // load() says why
-    }
-    const std::optional<Lookup> in_memory = find_in_memory(table, key, value);
-    if (in_memory.has_value()) {
-        return *in_memory;
-    }
+Lookup LsmEngine::find_stored(Table table, ByteView key, ByteView* value) {
     assign_key(key_, state_.prefix(table), key);
     const Result<Database::Found> found =
         database_->get(Database::Tier::kCache, nullptr, key_, &pinned_);
@@ -98,6 +103,38 @@ Lookup LsmEngine::find(Table table, ByteView key, ByteView* value) {
     }
     *value = to_view(pinned_);
     return *found == Database::Found::kYes ? Lookup::kFound : Lookup::kAbsent;
+}
+
+Lookup LsmEngine::find(Table table, ByteView key, ByteView* value) {
+    if (database_->has_failed()) {
+        return Lookup::kMustLoad;  // load() says why
+    }
+    const std::optional<Lookup> uncommitted = find_uncommitted(table, key, value);
+    if (uncommitted.has_value()) {
+        return *uncommitted;
+    }
+    if (table != Table::kCurrent) {
+        return find_stored(table, key, value);
+    }
+    const std::uint64_t hash = hash64(key);
+    const std::optional<Lookup> current = find_current(hash, key, value);
+    if (current.has_value()) {
+        return *current;
+    }
+    const Lookup stored = find_stored(table, key, value);
+    if (stored == Lookup::kFound) {
+        cache_record(hash, key, *value);
+    }
+    return stored;
+}
+
+void LsmEngine::cache_record(std::uint64_t hash, ByteView key, ByteView value) {
+    // After an uncommitted erasure of the table the prefix is another, and nothing is found.
+    const std::size_t share = shared_->record_cache_share();
+    if (share != cache_.capacity_bytes()) {
+        cache_.set_capacity(share);
+    }
+    cache_.offer(hash, key, value);
 }
 
 Result<bool> LsmEngine::find_blocking(Table table, ByteView key, ByteView* value) {
@@ -120,6 +157,7 @@ async::Task<Result<std::optional<Bytes>>> LsmEngine::load(Table table, Bytes key
         co_return closing_status();
     }
     ++load_count_;
+    const ChangeTracker::Read read(&changes_);
     Bytes prefixed;
     assign_key(prefixed, state_.prefix(table), key);
     std::optional<Bytes> value;
@@ -135,6 +173,10 @@ async::Task<Result<std::optional<Bytes>>> LsmEngine::load(Table table, Bytes key
     Status status = co_await run_on_pool(std::move(work));
     if (!status.ok()) {
         co_return status;
+    }
+    const std::uint64_t hash = hash64(key);
+    if (table == Table::kCurrent && value.has_value() && !read.has_changed(hash)) {
+        cache_record(hash, key, *value);
     }
     co_return std::move(value);
 }
@@ -175,7 +217,11 @@ async::Task<Status> LsmEngine::prefetch(std::vector<Bytes> keys) {
     }
     for (std::size_t i = 0; i < keys.size(); ++i) {
         // What was committed meanwhile is newer, and in the memtable.
-        if (!read.has_changed(hash64(keys[i]))) {
+        const std::uint64_t hash = hash64(keys[i]);
+        if (!read.has_changed(hash)) {
+            if (values[i].has_value()) {
+                cache_record(hash, keys[i], *values[i]);
+            }
             loaded_.insert_or_assign(std::move(keys[i]), std::move(values[i]));
         }
     }
@@ -234,7 +280,12 @@ void LsmEngine::erase_table(Table table, std::uint8_t fresh_prefix) {
     state_.dead.push_back(prefix);
     prefix = fresh_prefix;
     has_changed_tables_ = true;
-    loaded_.clear();
+    if (table == Table::kCurrent) {
+        loaded_.clear();
+        cache_.clear();
+        changes_.begin_commit();
+        changes_.note_all_changed();
+    }
 }
 
 void LsmEngine::erase_rows(Table table, Bytes from, ByteView to) {
@@ -326,21 +377,27 @@ void LsmEngine::finish_commit(Index applied) {
     }
 }
 
-// Tells the reads that are on their way what they must not bring.
+// Brings the cache up to date, and tells the reads that are on their way what they must not bring.
 void LsmEngine::note_changes() {
     changes_.begin_commit();
-    if (has_changed_tables_) {
-        changes_.note_all_changed();
-        return;
-    }
-    if (!changes_.is_needed()) {
+    if (!changes_.is_needed() && cache_.record_count() == 0) {
         return;
     }
     const char prefix = static_cast<char>(state_.prefix(Table::kCurrent));
     for (const OpenBatch::Entry& entry : batch_->entries()) {
-        const ByteView key = batch_->key(entry);
-        if (key.front() == prefix) {
-            changes_.note_changed(hash64(key.substr(1)));
+        const ByteView prefixed = batch_->key(entry);
+        if (prefixed.front() != prefix) {
+            continue;
+        }
+        const ByteView key = prefixed.substr(1);
+        const std::uint64_t hash = hash64(key);
+        if (changes_.is_needed()) {
+            changes_.note_changed(hash);
+        }
+        if (entry.is_erased) {
+            cache_.erase(hash, key);
+        } else {
+            cache_.update(hash, key, batch_->value(entry));
         }
     }
 }
@@ -400,7 +457,7 @@ EngineStatistics LsmEngine::statistics() const {
         .key_count = database_->property("rocksdb.estimate-num-keys"),
         .memory_bytes = database_->property("rocksdb.cur-size-all-mem-tables") +
                         database_->property("rocksdb.estimate-table-readers-mem") +
-                        batch_->size_bytes(),
+                        batch_->size_bytes() + cache_.size_bytes(),
         .disk_bytes = database_->property("rocksdb.total-sst-files-size"),
         .load_count = load_count_,
         .blocking_read_count = blocking_read_count_,
@@ -436,10 +493,10 @@ async::Task<void> LsmEngine::run_purge(std::uint8_t prefix) {
         status = co_await run_on_pool(std::move(work));
     }
     if (is_all_gone) {
-        // Stored with the next commit; until then a crash purges nothing again.
+        // Stored with the next commit; after a crash before it, the purge finds nothing.
         std::erase(state_.dead, prefix);
-        std::erase(purging_, prefix);
     }
+    std::erase(purging_, prefix);
 }
 
 async::Task<Status> LsmEngine::run_on_pool(Callback<Status()> work) {

@@ -5,12 +5,14 @@
 // so a batch stands in one memtable and is flushed whole or not at all: what a crash leaves is
 // always the state after some commit, and that commit's applied index is stored in it.
 //
-// Where find() looks, in this order: the open batch; what prefetch() brought; RocksDB's memtables
-// and block cache. It never waits for the disk.
+// Where find() looks, in this order: the open batch; what prefetch() brought; the cache of hot
+// records (kCurrent only, committed records only); RocksDB's memtables and block cache. It never
+// waits for the disk.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,6 +20,7 @@
 #include <vector>
 
 #include "async/sync.h"
+#include "base/hash.h"
 #include "env/env.h"
 #include "storage/engine.h"
 #include "storage/engines.h"
@@ -26,6 +29,7 @@
 #include "storage/lsm/internal/durability.h"
 #include "storage/lsm/internal/lsm_view.h"
 #include "storage/lsm/internal/open_batch.h"
+#include "storage/lsm/internal/record_cache.h"
 #include "storage/lsm/internal/stored_state.h"
 
 namespace kvstore::storage::lsm {
@@ -70,9 +74,20 @@ public:
 
 private:
     // What prefetch() brought: the value, or that there is none.
-    using Loaded = std::unordered_map<Bytes, std::optional<Bytes>>;
+    struct KeyHash {
+        using is_transparent = void;
+        std::size_t operator()(ByteView key) const { return hash64(key); }
+    };
+    using Loaded = std::unordered_map<Bytes, std::optional<Bytes>, KeyHash, std::equal_to<>>;
 
-    [[nodiscard]] std::optional<Lookup> find_in_memory(Table table, ByteView key, ByteView* value);
+    [[nodiscard]] std::optional<Lookup> find_uncommitted(Table table,
+                                                         ByteView key,
+                                                         ByteView* value);
+    [[nodiscard]] std::optional<Lookup> find_current(std::uint64_t hash,
+                                                     ByteView key,
+                                                     ByteView* value);
+    [[nodiscard]] Lookup find_stored(Table table, ByteView key, ByteView* value);
+    void cache_record(std::uint64_t hash, ByteView key, ByteView value);
     OpenBatch& writable_batch();
     void seal_batch(Index applied);
     void finish_commit(Index applied);
@@ -105,6 +120,7 @@ private:
     std::vector<std::uint8_t> purging_;
 
     Loaded loaded_;
+    RecordCache cache_;  // of kCurrent, as committed
     ChangeTracker changes_;
     Bytes key_;
     rocksdb::PinnableSlice pinned_;

@@ -13,9 +13,12 @@ constexpr unsigned kBackgroundThreadsMax = 7;
 
 }  // namespace
 
+// Half of the cache holds blocks, half single records: a hot record costs its own size there, and a
+// block here.
 LsmShared::LsmShared(const LsmSharedOptions& options)
-    : block_cache_(rocksdb::NewLRUCache(options.cache_bytes)),
+    : block_cache_(rocksdb::NewLRUCache(options.cache_bytes - options.cache_bytes / 2)),
       write_buffers_(std::make_shared<rocksdb::WriteBufferManager>(options.write_buffer_bytes)),
+      record_cache_bytes_(options.cache_bytes / 2),
       background_threads_(
           static_cast<int>(std::clamp(options.background_threads, 2U, kBackgroundThreadsMax))) {
     // The threads are RocksDB's own, one pool a process: flushes high, compactions low.
