@@ -14,7 +14,8 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 async::Task<Status> write_and_sync(env::Disk* disk, std::string path, Bytes content) {
-    auto opened = co_await disk->open(path, env::OpenOptions{.create = true});
+    const env::OpenOptions options{.create = true};
+    auto opened = co_await disk->open(path, options);
     KVSTORE_CO_TRY(const std::unique_ptr<env::File> file, std::move(opened));
     KVSTORE_CO_CHECK_OK(co_await file->write(0, content));
     KVSTORE_CO_CHECK_OK(co_await file->sync());

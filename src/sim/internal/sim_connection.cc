@@ -84,24 +84,35 @@ void SimConnection::on_writable() {
 }
 
 void SimConnection::flush() {
-    if (is_finished_) {
+    if (is_finished_ || is_closing_) {
         output_.clear();
+    }
+    if (is_finished_) {
         return;
     }
-    Bytes& waiting = is_closing_ ? leaving_ : output_;
-    is_above_high_water_ = is_above_high_water_ || waiting.size() > kOutputHighWater;
-    waiting.erase(0, stream_->send(side_, waiting));
+    is_above_high_water_ = is_above_high_water_ || output_size() > kOutputHighWater;
+    leaving_ += output_;
+    output_.clear();
+    send();
     if (is_closing_) {
-        output_.clear();
         if (leaving_.empty()) {
             stream_->close(side_);
             finish(Status());
         }
         return;
     }
-    if (is_above_high_water_ && waiting.size() < kOutputLowWater) {
+    if (is_above_high_water_ && output_size() < kOutputLowWater) {
         is_above_high_water_ = false;
         tell_drained();
+    }
+}
+
+void SimConnection::send() {
+    sent_ += stream_->send(side_, ByteView(leaving_).substr(sent_));
+    // Not at every step, which would be quadratic.
+    if (sent_ > leaving_.size() / 2) {
+        leaving_.erase(0, sent_);
+        sent_ = 0;
     }
 }
 
@@ -120,12 +131,13 @@ void SimConnection::close(CloseMode mode) {
     if (mode == CloseMode::kNow) {
         is_closing_ = true;
         leaving_.clear();
+        sent_ = 0;
         stream_->close(side_);
         finish(Status());
     } else if (!is_closing_) {
-        is_closing_ = true;
-        leaving_ = std::move(output_);
+        leaving_ += output_;
         output_.clear();
+        is_closing_ = true;
         flush_later();
     }
 }

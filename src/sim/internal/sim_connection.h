@@ -41,7 +41,7 @@ public:
     void expect_input(std::size_t size) override;
     [[nodiscard]] Bytes& output() override { return output_; }
     [[nodiscard]] std::size_t output_size() const override {
-        return is_closing_ ? leaving_.size() : output_.size();
+        return leaving_.size() - sent_ + (is_closing_ ? 0 : output_.size());
     }
     void flush_later() override;
     void pause_input() override { is_paused_ = true; }
@@ -63,6 +63,7 @@ private:
 
     [[nodiscard]] bool can_read() const;
     void flush();
+    void send();
     void tell_drained();
     // Asks for on_closed() in a later step of the turn; whoever is first gives the reason.
     void finish(Status reason);
@@ -77,7 +78,8 @@ private:
     Bytes input_;
     std::size_t consumed_ = 0;
     Bytes output_;
-    Bytes leaving_;  // what was output when close(kAfterFlush) was called
+    Bytes leaving_;         // taken from output_ by a flush
+    std::size_t sent_ = 0;  // of leaving_
     bool is_paused_ = false;
     bool is_above_high_water_ = false;
     bool has_told_end_ = false;
