@@ -38,6 +38,11 @@ enum class PlantedBug : std::uint8_t {
     // ---- memory engine ----
     kMemorySnapshotMissesPreimage,  // writes during a snapshot show up in it
     kMemoryForgetsAppliedIndex,     // opens a snapshot and applies the whole log again
+    // ---- the state machine of a shard ----
+    kMvccDigestNotRolled,      // an overwritten record's hash stays in the digest
+    kMvccExpiryIgnoresStamp,   // nothing has ever expired
+    kMvccRevisionSkipsOnNoop,  // a command that changes nothing takes a revision
+    kMvccForgetAppliedIndex,   // a batch is committed as if its last entry were not in it
     kCount,
 };
 

@@ -5,8 +5,8 @@
 // fails, an increment of text) fails alone: it changes nothing and the others go on. Whoever wants
 // all or nothing puts conditions on the command.
 //
-// Everything that decides the outcome is in the command (also the time: its stamp), so every replica
-// and every replay comes to the same state.
+// Everything that decides the outcome is in the command (also the time: its stamp), so every
+// replica and every replay comes to the same state.
 #pragma once
 
 #include <cstdint>
@@ -32,9 +32,9 @@ enum class OperationKind : std::uint8_t {
     kSetRange = 8,        // `argument` over the value at `delta`, padded with NUL
     kSetExpiry = 9,       // expiry_mode and expires_at_ms on a present key
     kMove = 10,           // the record of `key` to the key `argument`, with value and expiry
-    kExpire = 11,         // deletes `key` if its mod_revision is condition.revision and it has expired
-    kCompact = 12,        // forgets history at and below revision `delta`
-    kConfigure = 13,      // keep history for `delta` ms from now on (0: none)
+    kExpire = 11,     // deletes `key` if its mod_revision is condition.revision and it has expired
+    kCompact = 12,    // forgets history at and below revision `delta`
+    kConfigure = 13,  // keep history for `delta` ms from now on (0: none)
 };
 
 enum class ConditionKind : std::uint8_t {
@@ -53,8 +53,8 @@ enum class ConditionKind : std::uint8_t {
 
 struct Condition {
     ConditionKind kind = ConditionKind::kNone;
-    Revision revision;
-    ByteView value;
+    Revision revision{};
+    ByteView value{};
 };
 
 enum class ExpiryMode : std::uint8_t {
@@ -78,32 +78,32 @@ struct Operation {
     ExpiryCondition expiry_condition = ExpiryCondition::kAlways;
     // The result carries the record as it was before (its value too).
     bool wants_previous = false;
-    ByteView key;
-    ByteView argument;
-    Condition condition;  // on `key`; for kMove on the destination
+    ByteView key{};
+    ByteView argument{};
+    Condition condition{};  // on `key`; for kMove on the destination
     std::int64_t delta = 0;
     std::uint64_t expires_at_ms = 0;
     std::uint64_t lease = 0;
 };
 
 struct KeyCondition {
-    ByteView key;
-    Condition condition;
+    ByteView key{};
+    Condition condition{};
 };
 
 // Views only: whoever builds a command keeps its bytes.
 struct Command {
     // Given by the proposer; raised by the shard where it is not above the last applied one.
-    Version stamp;
-    std::vector<KeyCondition> conditions;
-    std::vector<Operation> operations;
-    std::vector<Operation> else_operations;  // done instead when a condition does not hold
+    Version stamp{};
+    std::vector<KeyCondition> conditions{};
+    std::vector<Operation> operations{};
+    std::vector<Operation> else_operations{};  // done instead when a condition does not hold
 };
 
 // Limits of one command; a proposer checks them before it proposes, the decoder again.
 inline constexpr std::size_t kCommandOperationsMax = 100'000;
-inline constexpr std::size_t kKeyBytesMax = 64U << 10U;          // hard; the setting is at most this
-inline constexpr std::size_t kValueBytesMax = 512U << 20U;       // hard; the setting is at most this
+inline constexpr std::size_t kKeyBytesMax = 64U << 10U;     // hard; the setting is at most this
+inline constexpr std::size_t kValueBytesMax = 512U << 20U;  // hard; the setting is at most this
 
 // Appends the command's bytes.
 void encode_command(const Command& command, Bytes& to);
@@ -120,7 +120,8 @@ void collect_keys(const Command& command, std::vector<Bytes>& keys);
 struct OperationResult {
     // kOk; kConflict (its condition, or the expiry condition, did not hold); kNotFound (kSetExpiry,
     // kMove of an absent key); kInvalidArgument (not an integer, not a float); kOutOfRange
-    // (overflow, NaN or infinity); kTooLarge; kWrongType; kCompacted and kFutureRevision (kCompact).
+    // (overflow, NaN or infinity); kTooLarge; kWrongType; kCompacted and kFutureRevision
+    // (kCompact).
     Code code = Code::kOk;
     bool changed = false;
     // The record before the operation existed (and had not expired).
