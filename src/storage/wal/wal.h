@@ -97,10 +97,10 @@ class Wal {
 public:
     virtual ~Wal() = default;
 
-    // Recovers the log in `directory` (created when missing), shows every entry to `visitor`, cuts a
-    // torn tail, and is ready for appends. Before it returns, everything shown is durable, whatever
-    // the page cache said (FAULTS.md, rule 4).
-    // Errors: kCorruption with file, offset and the command that can help: a damaged record that
+    // Recovers the log in `directory` (created when missing), shows every entry to `visitor`, cuts
+    // a torn tail, and is ready for appends. Before it returns, everything shown is durable,
+    // whatever the page cache said (FAULTS.md, rule 4). Errors: kCorruption with file, offset and
+    // the command that can help: a damaged record that
     //           later ones continue, a missing segment, a segment of a newer version.
     //         kIoError, kDiskFull, kPermissionDenied; the visitor's.
     static async::Task<Result<std::unique_ptr<Wal>>> open(env::Env* env,

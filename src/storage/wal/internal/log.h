@@ -1,0 +1,177 @@
+// The write-ahead log at work: gathers a turn's items, writes them as one record, tells the groups.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "async/scheduler.h"
+#include "async/sync.h"
+#include "async/task.h"
+#include "base/id.h"
+#include "base/status.h"
+#include "env/env.h"
+#include "storage/wal/internal/group_ledger.h"
+#include "storage/wal/internal/record_buffer.h"
+#include "storage/wal/internal/segment_pool.h"
+#include "storage/wal/wal.h"
+
+namespace kvstore::storage {
+
+// Where the written log ends.
+struct LogEnd {
+    Sequence last;
+    Sequence durable;
+    std::uint32_t checksum = 0;
+};
+
+// Lifetime    As Wal.
+// Runs on     One core.
+//
+// Invariants  at most one record is in flight
+//             what was appended is in exactly one of `full_`, `filling_`, `writing_`, or written
+//             after the first failure nothing is written, and nobody is told of success
+class Log final : public Wal, private async::TurnEndHook {
+public:
+    struct Parts {
+        env::Env* env;
+        WalOptions options;
+        std::unique_ptr<SegmentPool> pool;
+        GroupLedger ledger;
+        OpenSegment current;
+        LogEnd end;
+    };
+    explicit Log(Parts parts);
+    ~Log() override;
+
+    // The first thing that a log does: writes what it holds of every group. When this fails the log
+    // has failed, and is to be stopped like any other.
+    async::Task<Status> start();
+
+    Status append(WalClient& client, const LogEntry& entry) override;
+    Status append_state(WalClient& client, const LogState& state) override;
+    Status append_start(WalClient& client, GroupId group, Term term, Index index) override;
+    Status drop(GroupId group) override;
+    void release(GroupId group, Index index) override;
+    [[nodiscard]] bool is_backed_up() const override;
+    [[nodiscard]] WalStatistics statistics() const override;
+    async::Task<Status> stop() override;
+
+private:
+    // What a record does to one group, in the order of its items.
+    struct Effect {
+        GroupId group;
+        // Which life of the group's client it belongs to; 0: the group is dropped.
+        std::uint64_t life = 0;
+        Index last;
+        Index highest;  // of its entries; 0: there are none
+        std::optional<LogState> state;
+        std::optional<GroupCheckpoint::Start> start;
+    };
+
+    // Items that will be one record.
+    struct Gathering {
+        RecordBuffer buffer;
+        std::vector<Effect> effects;
+        std::uint64_t entry_count = 0;
+        // Rises with each; groups find by it whether they have an effect here.
+        std::uint64_t id = 0;
+
+        [[nodiscard]] bool is_empty() const { return buffer.payload_size() == 0; }
+    };
+
+    // A group that appends.
+    struct Member {
+        WalClient* client = nullptr;
+        std::uint64_t life = 0;
+        Index last;
+        // Its effect in the gathering of that id.
+        std::uint64_t gathering_id = 0;
+        std::size_t effect_slot = 0;
+    };
+
+    // ---- gathering ----
+    [[nodiscard]] Status check_open() const;
+    [[nodiscard]] Status check_room(std::size_t bytes) const;
+    Result<Member*> enter(WalClient& client, GroupId group);
+    Effect& effect_of(GroupId group, Member& member);
+    char* room(std::size_t bytes_max);
+    void begin_gathering();
+    [[nodiscard]] bool has_gathered() const { return !full_.empty() || !filling_.is_empty(); }
+
+    // ---- writing ----
+    void run_at_turn_end() override;
+    async::Task<void> write_next();
+    async::Task<Status> write_gathered();
+    async::Task<Status> move_on(std::size_t record_size);
+    // Writes what the log as it stands says of every group; once in each segment.
+    async::Task<Status> write_checkpoint();
+    // Writes one record; it is in the log when this returns.
+    async::Task<Status> write_record(RecordBuffer* buffer);
+    void take_effects();
+    void acknowledge();
+    void fail(const Status& why);
+
+    // ---- syncing, for Durability::kInterval ----
+    void start_sync_timer();
+    void on_sync_timer();
+    async::Task<void> sync_in_time();
+    async::Task<Status> sync_current();
+
+    // ---- marking the end of a quiet log ----
+    void start_quiet_timer();
+    void on_quiet_timer();
+    async::Task<Status> write_mark();
+    async::Task<void> write_quiet_mark();
+
+    // ---- segments ----
+    void prepare_ahead();
+    async::Task<void> prepare_next();
+    void retry_later();
+    void recycle_released();
+    async::Task<void> run_recycling();
+    void cancel_timers();
+    async::Task<Status> finish();
+
+    env::Env* env_;
+    WalOptions options_;
+    std::unique_ptr<SegmentPool> pool_;
+    // Of everything that has been written.
+    GroupLedger ledger_;
+    OpenSegment current_;
+    std::optional<OpenSegment> next_;
+    LogEnd end_;
+
+    std::unordered_map<GroupId, Member> members_;
+    std::uint64_t next_life_ = 1;
+    std::uint64_t next_gathering_id_ = 1;
+    Gathering filling_;
+    std::deque<Gathering> full_;
+    std::uint64_t full_bytes_ = 0;
+    Gathering writing_;
+
+    async::Gate gate_;
+    async::Event not_writing_;
+    bool is_writing_ = false;
+    bool is_preparing_ = false;
+    bool is_recycling_ = false;
+    bool is_disk_full_ = false;
+    bool is_stopping_ = false;
+    bool ends_with_mark_ = false;
+    Status failure_;
+    // The checkpoint of the current segment; older segments may go once it is on the device.
+    Sequence checkpoint_;
+
+    env::TimerId sync_timer_;
+    env::TimerId quiet_timer_;
+    env::TimerId retry_timer_;
+    MonotonicTime last_write_;
+
+    WalStatistics statistics_;
+};
+
+}  // namespace kvstore::storage
