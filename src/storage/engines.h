@@ -45,6 +45,9 @@ struct LsmEngineOptions {
     std::shared_ptr<LsmShared> shared;
 };
 
+// Of RocksDB, "7.8.3".
+[[nodiscard]] std::string lsm_library_version();
+
 // Opens RocksDB in `directory`. Requires: env->disk has a native path.
 // Errors: kCorruption with RocksDB's words and the directory; kIoError; kDiskFull.
 async::Task<Result<std::unique_ptr<Engine>>> open_lsm_engine(env::Env* env,

@@ -1,0 +1,237 @@
+#include "server/node.h"
+
+#include <utility>
+
+#include "base/build_info.h"
+#include "base/log.h"
+
+namespace kvstore::server {
+namespace {
+
+replication::HostOptions host_options(const Config& config) {
+    replication::HostOptions options;
+    options.wal.durability = config.durability;
+    options.wal.segment_bytes = config.wal_segment_bytes;
+    options.snapshot_interval = config.snapshot_interval;
+    options.lsm.cache_bytes = config.lsm_cache_bytes;
+    options.lsm.write_buffer_bytes = config.lsm_write_buffer_bytes;
+    options.compression = config.lsm_compression;
+    options.proposal_bytes_max = config.proposal_bytes_max;
+    return options;
+}
+
+kv::Kv::Options kv_options(const Config& config) {
+    kv::Kv::Options options;
+    options.limits = config.limits;
+    options.defaults.replication_factor = config.replication_factor;
+    options.defaults.engine = config.default_engine;
+    options.defaults.history = config.default_history;
+    return options;
+}
+
+}  // namespace
+
+Node::Node(StartKey /*key*/, env::Env& env, Config config)
+    : env_(env), config_(std::move(config)), gate_(env.scheduler), started_(env.clock.now()) {}
+
+Node::~Node() = default;
+
+async::Task<Result<std::unique_ptr<Node>>> Node::start(env::Env* env,
+                                                       Config config,
+                                                       Callback<void()> on_shutdown) {
+    auto node = std::make_unique<Node>(StartKey(), *env, std::move(config));
+    const Status opened = co_await node->open(std::move(on_shutdown));
+    if (!opened.ok()) {
+        (void)co_await node->stop();
+        co_return opened;
+    }
+    co_return node;
+}
+
+async::Task<Status> Node::open(Callback<void()> on_shutdown) {
+    KVSTORE_CO_CHECK_OK(check_config(config_));
+    KVSTORE_CO_CHECK_OK(co_await open_storage());
+    make_front_ends(std::move(on_shutdown));
+    add_metrics();
+    KVSTORE_CO_CHECK_OK(listen());
+    if (config_.performance_log_interval.count() > 0) {
+        gate_.spawn(performance_loop());
+    }
+    log_info("ready",
+             {{"node", config_.id},
+              {"http", http_listener_->local().to_string()},
+              {"resp", resp_listener_->local().to_string()},
+              {"durability", durability_name(config_.durability)}});
+    co_return Status();
+}
+
+async::Task<Status> Node::open_storage() {
+    auto opened = co_await open_data_directory(&env_.disk, config_.id, env_.entropy.next());
+    KVSTORE_CO_TRY(directory_, std::move(opened));
+    auto host = co_await replication::Host::open(&env_, host_options(config_));
+    KVSTORE_CO_TRY(host_, std::move(host));
+    auto kv = co_await kv::Kv::open(&env_, host_.get(), kv_options(config_));
+    KVSTORE_CO_TRY(kv_, std::move(kv));
+    co_return Status();
+}
+
+void Node::make_front_ends(Callback<void()> on_shutdown) {
+    rest::NodeFacts facts;
+    facts.node_id = directory_.node_id;
+    facts.cluster_id = directory_.cluster_id;
+    facts.version = build_info().version;
+    facts.durability = durability_name(config_.durability);
+    facts.http_address = config_.http_addr.to_string();
+    facts.grpc_address = config_.grpc_addr.to_string();
+    facts.resp_address = config_.resp_addr.to_string();
+    facts.started = started_;
+    rest_ = std::make_unique<rest::RestService>(
+        *kv_, registry_, std::move(facts), [this] { return ready_checks(); });
+
+    http::ServerOptions http_options;
+    http_options.connections_max = config_.connections_max;
+    http_ = std::make_unique<http::Server>(env_, *rest_, http_options);
+
+    resp::Options resp_options;
+    resp_options.connections_max = config_.connections_max;
+    resp_options.durability = durability_name(config_.durability);
+    resp_options.port = config_.resp_addr.port;
+    resp_options.on_shutdown = std::move(on_shutdown);
+    resp_ = std::make_unique<resp::RespServer>(*kv_, std::move(resp_options), registry_);
+}
+
+Status Node::listen() {
+    const auto accept_http = [this](env::Connection& connection) {
+        return http_->accept(connection);
+    };
+    const auto accept_resp = [this](env::Connection& connection) {
+        return resp_->accept(connection);
+    };
+    KVSTORE_TRY(resp_listener_, env_.network.listen(config_.resp_addr, accept_resp));
+    KVSTORE_TRY(http_listener_, env_.network.listen(config_.http_addr, accept_http));
+    // HTTP answers on the gRPC port too.
+    KVSTORE_TRY(grpc_listener_, env_.network.listen(config_.grpc_addr, accept_http));
+    return {};
+}
+
+NodeAddresses Node::addresses() const {
+    return {.http = http_listener_->local(),
+            .grpc = grpc_listener_->local(),
+            .resp = resp_listener_->local()};
+}
+
+std::vector<rest::ReadyCheck> Node::ready_checks() {
+    Status shards;
+    for (const replication::ShardStatistics& shard : host_->statistics()) {
+        if (!shard.health.ok()) {
+            shards =
+                shard.health.with_context("shard " + std::to_string(shard.description.id.value()));
+        }
+    }
+    const Status serving =
+        is_stopping_ ? Status(Code::kUnavailable, "the server is stopping") : Status();
+    return {{.name = "serving", .status = serving}, {.name = "shards", .status = shards}};
+}
+
+void Node::add_metrics() {
+    const BuildInfo& build = build_info();
+    registry_
+        .add_gauge("kvstore_build_info",
+                   "1; the labels say what was built.",
+                   {{"version", std::string(build.version)},
+                    {"commit", std::string(build.git_commit)},
+                    {"compiler", std::string(build.compiler)}})
+        .set(1);
+    const auto wal_counter = [this](std::string_view name,
+                                    std::string_view help,
+                                    std::uint64_t storage::WalStatistics::* field) {
+        registrations_.push_back(registry_.add_counter_callback(name, help, {}, [this, field] {
+            return static_cast<double>(host_->wal_statistics().*field);
+        }));
+    };
+    wal_counter("kvstore_wal_records_total",
+                "Group commits written to the log.",
+                &storage::WalStatistics::record_count);
+    wal_counter("kvstore_wal_bytes_written_total",
+                "Bytes written to the log.",
+                &storage::WalStatistics::bytes_written);
+    wal_counter("kvstore_wal_syncs_total",
+                "Times the log was made durable.",
+                &storage::WalStatistics::sync_count);
+    // Every entry of the log is one command of a shard.
+    wal_counter("kvstore_storage_operations_total",
+                "Commands that the shards of this node took.",
+                &storage::WalStatistics::entry_count);
+    // A group of one is its own leader from the start.
+    registry_.add_counter("kvstore_raft_leader_elections_total",
+                          "Elections that a replica of this node won.");
+    registrations_.push_back(registry_.add_counter_callback(
+        "kvstore_storage_compaction_duration_seconds",
+        "Time spent compacting the engines' files.",
+        {},
+        [this] {
+            double seconds = 0;
+            for (const replication::ShardStatistics& shard : host_->statistics()) {
+                seconds += static_cast<double>(shard.engine.compaction_nanoseconds) / 1e9;
+            }
+            return seconds;
+        }));
+    registrations_.push_back(
+        registry_.add_gauge_callback("kvstore_storage_keys", "Keys in all keyspaces.", {}, [this] {
+            double keys = 0;
+            for (const replication::ShardStatistics& shard : host_->statistics()) {
+                keys += static_cast<double>(shard.state.key_count);
+            }
+            return keys;
+        }));
+}
+
+// "Monitor the performance via logs": a line now and then, when there was something to tell.
+async::Task<void> Node::performance_loop() {
+    constexpr Duration kNap = std::chrono::milliseconds(100);
+    std::uint64_t entries_before = 0;
+    MonotonicTime before = env_.clock.now();
+    while (!is_stopping_) {
+        co_await env_.clock.sleep(kNap);
+        const Duration span = env_.clock.now() - before;
+        if (span < config_.performance_log_interval) {
+            continue;
+        }
+        const storage::WalStatistics wal = host_->wal_statistics();
+        const std::uint64_t entries = wal.entry_count - entries_before;
+        if (entries > 0) {
+            const double seconds = std::chrono::duration<double>(span).count();
+            log_info("performance",
+                     {{"writes_per_second", static_cast<double>(entries) / seconds},
+                      {"log_bytes", wal.bytes_written},
+                      {"log_syncs", wal.sync_count}});
+        }
+        entries_before = wal.entry_count;
+        before = env_.clock.now();
+    }
+}
+
+async::Task<Status> Node::stop() {
+    is_stopping_ = true;
+    http_listener_.reset();
+    grpc_listener_.reset();
+    resp_listener_.reset();
+    co_await gate_.close();
+    if (resp_) {
+        co_await resp_->stop();
+    }
+    if (http_) {
+        co_await http_->stop();
+    }
+    registrations_.clear();
+    if (kv_) {
+        co_await kv_->stop();
+    }
+    Status stopped;
+    if (host_) {
+        stopped = co_await host_->stop();
+    }
+    co_return stopped;
+}
+
+}  // namespace kvstore::server
