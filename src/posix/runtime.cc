@@ -9,6 +9,7 @@
 #include "posix/internal/posix_entropy.h"
 #include "posix/internal/posix_network.h"
 #include "posix/internal/reactor.h"
+#include "posix/internal/uring_file_io.h"
 
 namespace kvstore::posix {
 namespace {
@@ -23,13 +24,17 @@ struct Runtime::Core {
     explicit Core(const RuntimeOptions& options)
         : scheduler([this] { reactor.wake(); }),
           pool(scheduler, options.blocking_threads),
-          file_io(pool),
+          pool_io(pool),
+          uring_io(options.use_io_uring ? UringFileIo::try_open(scheduler, reactor) : nullptr),
           services(scheduler),
           entropy(),
-          disk(options.root_directory, pool, file_io),
+          disk(options.root_directory, pool, file_io()),
           network({scheduler, reactor, clock, services}, options.input_bytes_max),
           env{scheduler, clock, disk, network, entropy} {}
 
+    [[nodiscard]] FileIo& file_io() {
+        return uring_io != nullptr ? static_cast<FileIo&>(*uring_io) : pool_io;
+    }
     void run_turn();
     void take_in_events();
 
@@ -37,7 +42,8 @@ struct Runtime::Core {
     PosixClock clock;
     async::Scheduler scheduler;
     BlockingPool pool;
-    PoolFileIo file_io;
+    PoolFileIo pool_io;
+    std::unique_ptr<UringFileIo> uring_io;  // null where the kernel has none
     AsioServices services;
     PosixEntropy entropy;
     PosixDisk disk;
@@ -63,8 +69,11 @@ void Runtime::Core::run_turn() {
         reactor.woke_up();
     }
     clock.refresh();
+    // The kernel may have ended the wait to hand over completions, without an event: it makes one
+    // afterwards, which would cost a turn of its own.
+    const bool has_completions = uring_io != nullptr && uring_io->has_completions();
     // Inside the turn, so that whatever events cause is seen by its end.
-    if (has_events || clock.has_due_timer()) {
+    if (has_events || has_completions || clock.has_due_timer()) {
         scheduler.post([this] { take_in_events(); });
     }
     scheduler.run_turn();
@@ -72,6 +81,9 @@ void Runtime::Core::run_turn() {
 
 void Runtime::Core::take_in_events() {
     reactor.dispatch();
+    if (uring_io != nullptr) {
+        uring_io->take_completions();
+    }
     clock.fire_due_timers();
 }
 
@@ -120,7 +132,7 @@ Status Runtime::on_signal(int signal, Callback<void()> action) {
 }
 
 bool Runtime::uses_io_uring() const {
-    return false;
+    return core_->uring_io != nullptr;
 }
 
 }  // namespace kvstore::posix
