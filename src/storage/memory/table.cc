@@ -1,80 +1,241 @@
 #include "storage/memory/table.h"
 
 #include "base/assert.h"
+#include "base/hash.h"
 
 namespace kvstore::storage::memory {
+namespace {
 
-MemoryTable::Cursor::Cursor(const MemoryTable* table)
-    : rows_(&table->rows_), at_(table->rows_.end()) {}
+// A cursor fetches the entries so far ahead of it.
+constexpr unsigned kPrefetchDistance = 8;
 
-void MemoryTable::Cursor::seek(ByteView key) {
-    at_ = rows_->lower_bound(key);
-}
+}  // namespace
 
-void MemoryTable::Cursor::seek_before(ByteView key) {
-    at_ = rows_->lower_bound(key);
-    at_ = at_ == rows_->begin() ? rows_->end() : std::prev(at_);
-}
+// ---- cursor ----
 
-void MemoryTable::Cursor::seek_to_last() {
-    at_ = rows_->empty() ? rows_->end() : std::prev(rows_->end());
+void MemoryTable::Cursor::arrive(OrderedIndex::Place place, Way way) {
+    place_ = place;
+    if (!valid()) {
+        return;
+    }
+    const Leaf& leaf = *place.leaf;
+    for (unsigned i = 1; i <= kPrefetchDistance; ++i) {
+        if (way == Way::kForward ? place.at + i < leaf.count : place.at >= i) {
+            table_->arena_.prefetch(leaf.refs[way == Way::kForward ? place.at + i : place.at - i]);
+        }
+    }
+    entry_ = read_entry(table_->arena_.address(place.ref()));
 }
 
 void MemoryTable::Cursor::next() {
     KVSTORE_ASSERT(valid());
-    ++at_;
+    const Leaf* leaf = place_.leaf;
+    place_ = table_->tree_.next(place_);
+    if (place_.leaf != leaf) {
+        arrive(place_, Way::kForward);
+        return;
+    }
+    if (place_.at + kPrefetchDistance < leaf->count) {
+        table_->arena_.prefetch(leaf->refs[place_.at + kPrefetchDistance]);
+    }
+    entry_ = read_entry(table_->arena_.address(place_.ref()));
 }
 
 void MemoryTable::Cursor::previous() {
     KVSTORE_ASSERT(valid());
-    at_ = at_ == rows_->begin() ? rows_->end() : std::prev(at_);
-}
-
-bool MemoryTable::Cursor::valid() const {
-    return at_ != rows_->end();
+    const Leaf* leaf = place_.leaf;
+    place_ = table_->tree_.previous(place_);
+    if (place_.leaf != leaf) {
+        arrive(place_, Way::kBackward);
+        return;
+    }
+    if (place_.at >= kPrefetchDistance) {
+        table_->arena_.prefetch(leaf->refs[place_.at - kPrefetchDistance]);
+    }
+    entry_ = read_entry(table_->arena_.address(place_.ref()));
 }
 
 ByteView MemoryTable::Cursor::key() const {
-    return at_->first;
+    KVSTORE_ASSERT(valid());
+    return entry_.key;
 }
 
 ByteView MemoryTable::Cursor::value() const {
-    return at_->second;
+    KVSTORE_ASSERT(valid());
+    return entry_.value;
 }
 
-MemoryTable::MemoryTable(Access access) : access_(access) {}
+// ---- table ----
+
+MemoryTable::MemoryTable(EpochDomain* epochs, Access access) : epochs_(epochs), tree_(&arena_) {
+    if (access == Access::kHashedAndOrdered) {
+        hash_.emplace(&arena_);
+    }
+}
+
+MemoryTable::~MemoryTable() = default;
 
 bool MemoryTable::find(ByteView key, ByteView* value) const {
-    const auto at = rows_.find(key);
-    if (at == rows_.end()) {
+    Ref ref = kNullRef;
+    if (hash_.has_value()) {
+        const HashIndex::Place place = hash_->find(hash64(key), key);
+        if (place.bucket == nullptr) {
+            return false;
+        }
+        ref = HashIndex::ref_at(place);
+    } else {
+        ref = tree_.find(key);
+        if (ref == kNullRef) {
+            return false;
+        }
+    }
+    *value = read_entry(arena_.address(ref)).value;
+    return true;
+}
+
+bool MemoryTable::find_from_any_core(ByteView key, Bytes* value) const {
+    KVSTORE_ASSERT(hash_.has_value());
+    const Ref ref = hash_->find_from_any_core(hash64(key), key);
+    if (ref == kNullRef) {
         return false;
     }
-    *value = at->second;
+    value->assign(read_entry(arena_.address(ref)).value);
     return true;
+}
+
+void MemoryTable::hint(ByteView key) const {
+    if (hash_.has_value()) {
+        hash_->prefetch(hash64(key));
+    }
+}
+
+Arena::Blob MemoryTable::new_entry(ByteView key, ByteView head, ByteView tail) {
+    const Arena::Blob blob = arena_.allocate(entry_bytes(key.size(), head.size() + tail.size()));
+    write_entry(blob.data, key, head, tail);
+    return blob;
 }
 
 bool MemoryTable::put(ByteView key, ByteView head, ByteView tail) {
-    Bytes value;
-    value.reserve(head.size() + tail.size());
-    value.append(head).append(tail);
-    return rows_.insert_or_assign(Bytes(key), std::move(value)).second;
+    const Arena::Blob entry = new_entry(key, head, tail);
+    // The caller's key may lie in the entry that is replaced; ours stays.
+    const ByteView own_key = read_entry(entry.data).key;
+    Ref old = kNullRef;
+    if (!hash_.has_value()) {
+        old = tree_.insert_or_replace(own_key, entry.ref);
+    } else {
+        const std::uint64_t hash = hash64(own_key);
+        const HashIndex::Place place = hash_->find(hash, own_key);
+        if (place.bucket != nullptr) {
+            old = HashIndex::ref_at(place);
+            HashIndex::replace(place, entry.ref);
+            tree_.replace(own_key, old, entry.ref);
+        } else {
+            hash_->insert(hash, entry.ref);
+            tree_.insert(own_key, entry.ref);
+        }
+    }
+    if (old != kNullRef) {
+        retire(old);
+    }
+    return old == kNullRef;
 }
 
 bool MemoryTable::erase(ByteView key) {
-    const auto at = rows_.find(key);
-    if (at == rows_.end()) {
+    Ref ref = kNullRef;
+    if (hash_.has_value()) {
+        const std::uint64_t hash = hash64(key);
+        const HashIndex::Place place = hash_->find(hash, key);
+        if (place.bucket != nullptr) {
+            ref = HashIndex::ref_at(place);
+            hash_->erase(hash, place);
+        }
+    } else {
+        ref = tree_.find(key);
+    }
+    if (ref == kNullRef) {
         return false;
     }
-    rows_.erase(at);
+    tree_.erase(key, ref);
+    retire(ref);
     return true;
 }
 
-std::uint64_t MemoryTable::memory_bytes() const {
-    std::uint64_t bytes = 0;
-    for (const auto& [key, value] : rows_) {
-        bytes += 96 + key.size() + value.size();
+void MemoryTable::erase_range(ByteView from, ByteView to) {
+    std::vector<Ref> erased;
+    bool has_more = true;
+    while (has_more) {
+        erased.clear();
+        has_more = tree_.erase_some(from, to, erased);
+        for (const Ref ref : erased) {
+            if (hash_.has_value()) {
+                const ByteView key = read_entry(arena_.address(ref)).key;
+                const std::uint64_t hash = hash64(key);
+                hash_->erase(hash, hash_->find(hash, key));
+            }
+            retire(ref);
+        }
     }
-    return bytes;
+}
+
+void MemoryTable::retire(Ref ref) {
+    const Entry entry = read_entry(arena_.address(ref));
+    retired_bytes_ += entry.key.size() + entry.value.size();
+    retired_.push_back({.epoch = epochs_->current(), .ref = ref});
+}
+
+void MemoryTable::reclaim(std::uint64_t safe_epoch) {
+    while (!retired_.empty() && retired_.front().epoch < safe_epoch) {
+        const Entry entry = read_entry(arena_.address(retired_.front().ref));
+        retired_bytes_ -= entry.key.size() + entry.value.size();
+        arena_.free(retired_.front().ref);
+        retired_.pop_front();
+    }
+}
+
+std::optional<Bytes> MemoryTable::move_entries(ByteView from, std::size_t count_max) {
+    OrderedIndex::Place place = tree_.lower_bound(from);
+    for (std::size_t i = 0; i < count_max; ++i) {
+        if (place.leaf == nullptr) {
+            return std::nullopt;
+        }
+        const Ref ref = place.ref();
+        if (arena_.must_move(ref)) {
+            const Entry entry = read_entry(arena_.address(ref));
+            const Arena::Blob moved = new_entry(entry.key, entry.value, {});
+            if (hash_.has_value()) {
+                HashIndex::replace(hash_->find(hash64(entry.key), entry.key), moved.ref);
+            }
+            tree_.replace(entry.key, ref, moved.ref);
+            retire(ref);
+        }
+        place = tree_.next(place);
+    }
+    if (place.leaf == nullptr) {
+        return std::nullopt;
+    }
+    return Bytes(read_entry(arena_.address(place.ref())).key);
+}
+
+std::uint64_t MemoryTable::memory_bytes() const {
+    return arena_.memory_bytes() + retired_.size() * sizeof(Retired) +
+           (hash_.has_value() ? hash_->memory_bytes() : 0);
+}
+
+void MemoryTable::check() const {
+    arena_.check();
+    tree_.check();
+    if (!hash_.has_value()) {
+        return;
+    }
+    hash_->check();
+    KVSTORE_ASSERT(hash_->key_count() == tree_.key_count());
+    for (OrderedIndex::Place place = tree_.lower_bound({}); place.leaf != nullptr;
+         place = tree_.next(place)) {
+        const ByteView key = read_entry(arena_.address(place.ref())).key;
+        const HashIndex::Place found = hash_->find(hash64(key), key);
+        KVSTORE_ASSERT(found.bucket != nullptr);
+        KVSTORE_ASSERT(HashIndex::ref_at(found) == place.ref());
+    }
 }
 
 }  // namespace kvstore::storage::memory

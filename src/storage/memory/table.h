@@ -1,61 +1,120 @@
-// One table of the memory engine: a set of keys with their values, in order.
+// One table of the memory engine: entries in an arena, refs to them in key order and, where point
+// reads go, in a hash.
+//
+// An entry never changes. A new value is a new entry whose ref takes the old one's place in hash
+// and tree; the old entry is freed when the epoch in which it was unlinked is over.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <vector>
 
 #include "base/bytes.h"
+#include "storage/memory/arena.h"
+#include "storage/memory/entry.h"
+#include "storage/memory/epoch.h"
+#include "storage/memory/hash_index.h"
+#include "storage/memory/ordered_index.h"
 
 namespace kvstore::storage::memory {
 
-// Lifetime  Shared by the engine and by snapshots that still read it.
-// Runs on   One core.
+// Lifetime    Shared by the engine and by snapshots that still read it; ends before the
+// EpochDomain,
+//             and after the last reader inside it has left.
+// Runs on     One core, but for find_from_any_core().
+// Invariants  tree and hash hold the same refs
 class MemoryTable {
 public:
     // A place in the table. Any write to the table ends it.
     class Cursor {
     public:
-        explicit Cursor(const MemoryTable* table);
+        explicit Cursor(const MemoryTable* table) : table_(table) {}
 
         // To the first entry at or after `key`.
-        void seek(ByteView key);
+        void seek(ByteView key) { arrive(table_->tree_.lower_bound(key), Way::kForward); }
         // To the last entry before `key`.
-        void seek_before(ByteView key);
-        void seek_to_last();
+        void seek_before(ByteView key) { arrive(table_->tree_.before(key), Way::kBackward); }
+        void seek_to_last() { arrive(table_->tree_.last(), Way::kBackward); }
 
         // Requires: valid().
         void next();
         void previous();
 
-        [[nodiscard]] bool valid() const;
+        [[nodiscard]] bool valid() const { return place_.leaf != nullptr; }
         [[nodiscard]] ByteView key() const;
         [[nodiscard]] ByteView value() const;
 
     private:
-        using Rows = std::map<Bytes, Bytes, std::less<>>;
-        const Rows* rows_;
-        Rows::const_iterator at_;
+        enum class Way : std::uint8_t { kForward, kBackward };
+        void arrive(OrderedIndex::Place place, Way way);
+
+        const MemoryTable* table_;
+        OrderedIndex::Place place_;
+        Entry entry_;
     };
 
     enum class Access : std::uint8_t { kOrdered, kHashedAndOrdered };
 
-    explicit MemoryTable(Access access);
+    MemoryTable(EpochDomain* epochs, Access access);
+    MemoryTable(const MemoryTable&) = delete;
+    MemoryTable& operator=(const MemoryTable&) = delete;
+    ~MemoryTable();
 
+    // `*value` stays until the entry is replaced or erased, and then until the next reclaim().
     bool find(ByteView key, ByteView* value) const;
+    // Copies the value out. Requires: the core's EpochDomain::Reader is inside; a hashed table.
+    bool find_from_any_core(ByteView key, Bytes* value) const;
+    // Fetches what a lookup of `key` will touch first.
+    void hint(ByteView key) const;
 
     // Returns: whether the key is new.
     bool put(ByteView key, ByteView head, ByteView tail);
     // Returns: whether the key was there.
     bool erase(ByteView key);
+    void erase_range(ByteView from, ByteView to);
 
-    [[nodiscard]] std::uint64_t key_count() const { return rows_.size(); }
+    // Frees what no reader can see any more.
+    void reclaim(std::uint64_t safe_epoch);
+    [[nodiscard]] bool has_retired() const { return !retired_.empty(); }
+    [[nodiscard]] std::size_t retired_bytes() const { return retired_bytes_; }
+
+    // Moves entries out of sparse pages, beginning at `from`, at most `count_max` of them looked
+    // at. Returns: where to go on; nullopt when the whole table was walked.
+    std::optional<Bytes> move_entries(ByteView from, std::size_t count_max);
+    Arena& arena() { return arena_; }
+
+    // Lets go of one block of memory. Nothing but this and the destructor may follow.
+    // Returns: whether there is more.
+    bool dismantle_step() { return arena_.dismantle_step(); }
+
+    [[nodiscard]] std::uint64_t key_count() const { return tree_.key_count(); }
     [[nodiscard]] std::uint64_t memory_bytes() const;
-    [[nodiscard]] Access access() const { return access_; }
+    [[nodiscard]] Access access() const {
+        return hash_.has_value() ? Access::kHashedAndOrdered : Access::kOrdered;
+    }
+
+    // Aborts where tree, hash and arena disagree.
+    void check() const;
 
 private:
-    Access access_;
-    std::map<Bytes, Bytes, std::less<>> rows_;
+    struct Retired {
+        std::uint64_t epoch;
+        Ref ref;
+    };
+
+    Arena::Blob new_entry(ByteView key, ByteView head, ByteView tail);
+    void retire(Ref ref);
+
+    EpochDomain* epochs_;
+    Arena arena_;
+    OrderedIndex tree_;
+    std::optional<HashIndex> hash_;
+    // In the order of their epochs.
+    std::deque<Retired> retired_;
+    std::size_t retired_bytes_ = 0;
 };
 
 }  // namespace kvstore::storage::memory

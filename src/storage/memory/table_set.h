@@ -2,14 +2,18 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/id.h"
 #include "storage/engine.h"
+#include "storage/memory/epoch.h"
 #include "storage/memory/table.h"
 
 namespace kvstore::storage::memory {
@@ -24,7 +28,28 @@ public:
     virtual void before_clear(Table table, std::shared_ptr<const MemoryTable> rows) = 0;
 };
 
-// Lifetime    Owned by its engine. Observers take themselves off before it ends.
+// Reads point rows of kCurrent on one core that is not the writer's, without a lock. It sees what
+// was put, committed or not, one key at a time.
+//
+// Lifetime  Made by add_reader() on the writer's core; ends before the TableSet.
+// Runs on   One core at a time, any.
+class RowReader {
+public:
+    RowReader(const std::atomic<const MemoryTable*>* current, EpochDomain::Reader* reader)
+        : current_(current), reader_(reader) {}
+    RowReader(const RowReader&) = delete;
+    RowReader& operator=(const RowReader&) = delete;
+    ~RowReader() { reader_->retire(); }
+
+    // Returns: whether `key` exists; `*value` is a copy of its value then.
+    bool find(ByteView key, Bytes* value);
+
+private:
+    const std::atomic<const MemoryTable*>* current_;
+    EpochDomain::Reader* reader_;
+};
+
+// Lifetime    Owned by its engine. Observers and readers end before it does.
 // Runs on     One core.
 // Invariants  generation() rises with each write
 //             a batch is open from the first write after commit() until the next commit()
@@ -54,6 +79,15 @@ public:
     [[nodiscard]] std::uint64_t generation() const { return generation_; }
     [[nodiscard]] std::uint64_t memory_bytes() const;
 
+    [[nodiscard]] std::unique_ptr<RowReader> add_reader();
+
+    // Frees what is no longer in use, in a bounded step.
+    // Returns: whether there is more that can be freed at once.
+    bool collect();
+    // Moves entries together, a bounded step at a time. Returns: whether there is more to do.
+    bool compact_step();
+    void check() const;
+
     void add_observer(WriteObserver* observer) { observers_.push_back(observer); }
     void remove_observer(WriteObserver* observer);
 
@@ -64,10 +98,26 @@ private:
     void begin_write(Table table, ByteView key);
     void clear(Table table);
 
+    // A table that was cleared. Taken apart once no snapshot and no reader is in it.
+    struct Dying {
+        std::uint64_t epoch;
+        std::shared_ptr<MemoryTable> table;
+    };
+    [[nodiscard]] bool should_collect(std::size_t writes_max, std::size_t bytes_max) const;
+    bool dismantle(std::uint64_t safe_epoch);
+
+    EpochDomain epochs_;
     std::array<std::shared_ptr<MemoryTable>, kTableCount> tables_;
     std::vector<WriteObserver*> observers_;
+    // Of kCurrent, for readers.
+    std::atomic<const MemoryTable*> current_{nullptr};
+    std::deque<Dying> dying_;
+    // Where compaction is; nullopt: it is not under way.
+    std::optional<Bytes> compact_from_;
+    std::size_t compact_table_ = 0;
     Index applied_;
     std::uint64_t generation_ = 0;
+    std::size_t writes_since_collect_ = 0;
     bool batch_is_open_ = false;
 };
 

@@ -1,0 +1,67 @@
+#include "storage/memory/mapped_block.h"
+
+#include <cstdint>
+#include <utility>
+
+#include <sys/mman.h>
+
+#include "base/assert.h"
+
+namespace kvstore::storage::memory {
+namespace {
+
+char* map_pages(std::size_t size) {
+    void* at = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    KVSTORE_ASSERT(at != MAP_FAILED);
+    return static_cast<char*>(at);
+}
+
+// Maps one huge page more than asked for and trims both ends.
+char* map_huge_pages(std::size_t size) {
+    char* mapped = map_pages(size + kHugePageSize);
+    const std::size_t misaligned = reinterpret_cast<std::uintptr_t>(mapped) % kHugePageSize;
+    const std::size_t before = misaligned == 0 ? 0 : kHugePageSize - misaligned;
+    char* at = mapped + before;
+    if (before > 0) {
+        munmap(mapped, before);
+    }
+    munmap(at + size, kHugePageSize - before);
+    // Only advice: without huge pages everything works, at the cost of more TLB misses.
+    static_cast<void>(madvise(at, size, MADV_HUGEPAGE));
+    return at;
+}
+
+}  // namespace
+
+MappedBlock::MappedBlock(std::size_t size)
+    : data_(size < kHugePageSize ? map_pages(size) : map_huge_pages(size)), size_(size) {}
+
+MappedBlock::MappedBlock(MappedBlock&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+MappedBlock& MappedBlock::operator=(MappedBlock&& other) noexcept {
+    if (this != &other) {
+        unmap();
+        data_ = std::exchange(other.data_, nullptr);
+        size_ = std::exchange(other.size_, 0);
+    }
+    return *this;
+}
+
+MappedBlock::~MappedBlock() {
+    unmap();
+}
+
+void MappedBlock::unmap() noexcept {
+    if (data_ != nullptr) {
+        munmap(data_, size_);
+    }
+}
+
+void MappedBlock::drop_content(std::size_t offset, std::size_t size) {
+    KVSTORE_ASSERT(offset + size <= size_);
+    const int dropped = madvise(data_ + offset, size, MADV_DONTNEED);
+    KVSTORE_ASSERT(dropped == 0);
+}
+
+}  // namespace kvstore::storage::memory

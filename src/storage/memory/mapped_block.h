@@ -1,0 +1,38 @@
+// Memory straight from the operating system: zeroed, given back at once, on huge pages where it is
+// large enough to have some.
+#pragma once
+
+#include <cstddef>
+
+namespace kvstore::storage::memory {
+
+inline constexpr std::size_t kHugePageSize = 2U << 20U;
+
+// Lifetime  Unmaps itself.
+// Runs on   One core; the bytes may be read by any.
+class MappedBlock {
+public:
+    MappedBlock() = default;
+    // Maps `size` bytes; from kHugePageSize on aligned to huge pages, and asked to be made of them.
+    // A process without memory ends.
+    explicit MappedBlock(std::size_t size);
+    MappedBlock(MappedBlock&& other) noexcept;
+    MappedBlock& operator=(MappedBlock&& other) noexcept;
+    MappedBlock(const MappedBlock&) = delete;
+    MappedBlock& operator=(const MappedBlock&) = delete;
+    ~MappedBlock();
+
+    [[nodiscard]] char* data() const { return data_; }
+    [[nodiscard]] std::size_t size() const { return size_; }
+
+    // Gives part of the memory back while its addresses stay readable: they read as zero.
+    void drop_content(std::size_t offset, std::size_t size);
+
+private:
+    void unmap() noexcept;
+
+    char* data_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+}  // namespace kvstore::storage::memory
