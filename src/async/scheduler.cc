@@ -44,12 +44,14 @@ Scheduler* Scheduler::current() noexcept {
 void Scheduler::post_from_any_thread(Callback<void()> work) {
     auto node = std::make_unique<RemoteWork>(RemoteWork{.work = std::move(work)});
     RemoteWork* raw = node.release();
-    raw->next = remote_.load(std::memory_order_relaxed);
-    while (!remote_.compare_exchange_weak(
-        raw->next, raw, std::memory_order_release, std::memory_order_relaxed)) {
-    }
-    // Only the first post since the last drain needs to wake the loop: it takes all of them.
-    if (raw->next == nullptr && wake_) {
+    RemoteWork* before = remote_.load(std::memory_order_relaxed);
+    do {
+        raw->next = before;
+    } while (!remote_.compare_exchange_weak(
+        before, raw, std::memory_order_release, std::memory_order_relaxed));
+    // The node belongs to the core from here on, and may be gone. Only the first post since the last
+    // drain needs to wake the loop: it takes all of them.
+    if (before == nullptr && wake_) {
         wake_();
     }
 }
