@@ -1,0 +1,61 @@
+#include "raft/testing/storm.h"
+
+#include <chrono>
+#include <cstdlib>
+#include <string>
+
+#include <gtest/gtest.h>
+
+namespace kvstore::raft::testing {
+namespace {
+
+// KVSTORE_RAFT_SEEDS=5000 makes a longer storm; KVSTORE_SEED=… repeats one.
+std::uint64_t number_from(const char* name, std::uint64_t otherwise) {
+    const char* text = std::getenv(name);
+    return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
+}
+
+void weather(const StormOptions& options) {
+    const std::uint64_t first = number_from("KVSTORE_SEED", 1);
+    const std::uint64_t count =
+        std::getenv("KVSTORE_SEED") != nullptr ? 1 : number_from("KVSTORE_RAFT_SEEDS", 60);
+    std::uint64_t steps = 0;
+    std::uint64_t commits = 0;
+    std::uint64_t reads = 0;
+    for (std::uint64_t seed = first; seed < first + count; ++seed) {
+        StormOptions one = options;
+        one.seed = seed;
+        const StormReport report = run_storm(one);
+        ASSERT_EQ(report.failure, "")
+            << "KVSTORE_SEED=" << seed << " after " << report.steps << " steps";
+        steps += report.steps;
+        commits += report.commits;
+        reads += report.reads;
+    }
+    ::testing::Test::RecordProperty("steps", std::to_string(steps));
+    EXPECT_GT(commits, count);
+    EXPECT_GT(reads, count);
+}
+
+TEST(RaftStorm, ThreeMembersKeepEveryPromise) {
+    weather({.voters = 3});
+}
+
+TEST(RaftStorm, FiveMembersKeepEveryPromise) {
+    weather({.voters = 5});
+}
+
+TEST(RaftStorm, AFixedGroupKeepsEveryPromise) {
+    weather({.voters = 3, .changes = false, .snapshots = false});
+}
+
+TEST(RaftStorm, AGroupThatSleepsKeepsEveryPromise) {
+    weather({.voters = 3, .changes = false, .hibernation = true});
+}
+
+TEST(RaftStorm, ASingleMemberKeepsEveryPromise) {
+    weather({.voters = 1});
+}
+
+}  // namespace
+}  // namespace kvstore::raft::testing
