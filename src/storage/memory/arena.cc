@@ -215,7 +215,7 @@ void Arena::add_block() {
         grow_directory(static_cast<std::uint32_t>(pages_.size()));
     }
     Block& block = blocks_[number];
-    block.memory = MappedBlock(is_small ? kPageSize : kHugePageSize);
+    block.memory = MappedBlock(is_small ? kPageSize : kHugePageSize, MappedBlock::Huge::kAtOnce);
     block.page_first = page_first;
     block.free_count = page_count;
     memory_bytes_ += block.memory.size();

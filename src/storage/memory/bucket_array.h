@@ -37,8 +37,7 @@ public:
     // Requires: number < the largest size ever. A bucket above size() reads as empty.
     [[nodiscard]] Bucket* at(std::uint32_t number) const noexcept {
         const auto segment = static_cast<unsigned>(std::bit_width(number / kFirstSize));
-        const std::uint32_t first = segment == 0 ? 0 : kFirstSize << (segment - 1);
-        return bases_[segment].load(std::memory_order_relaxed) + (number - first);
+        return bases_[segment].load(std::memory_order_relaxed) + (number - first_of(segment));
     }
 
     // New buckets are empty. Buckets that are cut off must be empty, for readers may still look.
@@ -51,7 +50,12 @@ private:
     static constexpr std::uint32_t kFirstSize = 64;
     static constexpr std::size_t kSegmentCountMax = 26;
 
-    [[nodiscard]] std::uint64_t used_bytes(std::uint32_t size) const;
+    // The first bucket of a segment.
+    static std::uint32_t first_of(unsigned segment) noexcept {
+        return segment == 0 ? 0 : kFirstSize << (segment - 1);
+    }
+    static std::uint64_t used_bytes(std::uint32_t size);
+    void grow_to(std::uint32_t number);
 
     std::array<std::atomic<Bucket*>, kSegmentCountMax> bases_{};
     std::array<MappedBlock, kSegmentCountMax> blocks_;

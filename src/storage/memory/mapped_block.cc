@@ -16,6 +16,9 @@ char* map_pages(std::size_t size) {
     return static_cast<char*>(at);
 }
 
+// Linux 6.1; not yet in every C library's headers.
+constexpr int kMadviseCollapse = 25;
+
 // Maps one huge page more than asked for and trims both ends.
 char* map_huge_pages(std::size_t size) {
     char* mapped = map_pages(size + kHugePageSize);
@@ -26,15 +29,26 @@ char* map_huge_pages(std::size_t size) {
         munmap(mapped, before);
     }
     munmap(at + size, kHugePageSize - before);
-    // Only advice: without huge pages everything works, at the cost of more TLB misses.
-    static_cast<void>(madvise(at, size, MADV_HUGEPAGE));
     return at;
 }
 
 }  // namespace
 
-MappedBlock::MappedBlock(std::size_t size)
-    : data_(size < kHugePageSize ? map_pages(size) : map_huge_pages(size)), size_(size) {}
+MappedBlock::MappedBlock(std::size_t size, Huge huge)
+    : data_(size < kHugePageSize ? map_pages(size) : map_huge_pages(size)), size_(size) {
+    if (size >= kHugePageSize && huge == Huge::kAtOnce) {
+        // Only advice: without huge pages everything works, at the cost of more TLB misses.
+        static_cast<void>(madvise(data_, size, MADV_HUGEPAGE));
+    }
+}
+
+void MappedBlock::make_huge(std::size_t offset) {
+    KVSTORE_ASSERT(offset % kHugePageSize == 0);
+    KVSTORE_ASSERT(offset + kHugePageSize <= size_);
+    // The advice lets an older kernel do it by itself, later.
+    static_cast<void>(madvise(data_ + offset, kHugePageSize, MADV_HUGEPAGE));
+    static_cast<void>(madvise(data_ + offset, kHugePageSize, kMadviseCollapse));
+}
 
 MappedBlock::MappedBlock(MappedBlock&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}

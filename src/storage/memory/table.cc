@@ -109,6 +109,12 @@ void MemoryTable::hint(ByteView key) const {
     }
 }
 
+void MemoryTable::hint_entry(ByteView key) const {
+    if (hash_.has_value()) {
+        hash_->prefetch_entries(hash64(key));
+    }
+}
+
 Arena::Blob MemoryTable::new_entry(ByteView key, ByteView head, ByteView tail) {
     const Arena::Blob blob = arena_.allocate(entry_bytes(key.size(), head.size() + tail.size()));
     write_entry(blob.data, key, head, tail);

@@ -69,6 +69,8 @@ public:
     bool find_from_any_core(ByteView key, Bytes* value) const;
     // Fetches what a lookup of `key` will touch first.
     void hint(ByteView key) const;
+    // The next step, when that has come.
+    void hint_entry(ByteView key) const;
 
     // Returns: whether the key is new.
     bool put(ByteView key, ByteView head, ByteView tail);

@@ -64,6 +64,9 @@ public:
         return rows(table).find(key, value);
     }
 
+    void hint(Table table, ByteView key) const { rows(table).hint(key); }
+    void hint_entry(Table table, ByteView key) const { rows(table).hint_entry(key); }
+
     void put(Table table, ByteView key, ByteView head, ByteView tail);
     void erase(Table table, ByteView key);
     void erase_range(Table table, ByteView from, ByteView to);
