@@ -64,7 +64,7 @@ Status Applier::increment_float(const Operation& operation) {
 
 Status Applier::append(const Operation& operation) {
     const ByteView before = found_.present ? found_.record.value : ByteView();
-    if (before.size() + operation.argument.size() > kValueBytesMax) {
+    if (before.size() + operation.argument.size() > value_bytes_max_) {
         refuse(Code::kTooLarge);
         return {};
     }
@@ -86,7 +86,8 @@ Status Applier::set_range(const Operation& operation) {
         return {};
     }
     const auto offset = static_cast<std::uint64_t>(operation.delta);
-    if (offset > kValueBytesMax - operation.argument.size()) {
+    if (operation.argument.size() > value_bytes_max_ ||
+        offset > value_bytes_max_ - operation.argument.size()) {
         refuse(Code::kTooLarge);
         return {};
     }

@@ -53,10 +53,8 @@ class ShardFixture {
 public:
     explicit ShardFixture(std::uint64_t history_ms = 600'000,
                           std::unique_ptr<MapEngine> engine = std::make_unique<MapEngine>())
-        : engine_(std::move(engine)) {
-        auto opened = run_now(Shard::open(engine_.get(), history_ms));
-        KVSTORE_ASSERT(opened.ok());
-        shard_ = std::move(opened).value();
+        : history_ms_(history_ms) {
+        replace(std::move(engine));
     }
 
     [[nodiscard]] Shard& shard() { return *shard_; }
@@ -162,11 +160,12 @@ private:
     void replace(std::unique_ptr<MapEngine> engine) {
         shard_.reset();
         engine_ = std::move(engine);
-        auto opened = run_now(Shard::open(engine_.get(), 0));
+        auto opened = run_now(Shard::open(engine_.get(), history_ms_));
         KVSTORE_ASSERT(opened.ok());
         shard_ = std::move(opened).value();
     }
 
+    std::uint64_t history_ms_;
     std::unique_ptr<MapEngine> engine_;
     std::unique_ptr<Shard> shard_;
     std::uint64_t now_ms_ = 1'000'000;
