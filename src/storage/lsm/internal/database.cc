@@ -15,6 +15,9 @@
 namespace kvstore::storage::lsm {
 namespace {
 
+// How often flush() asks again where RocksDB says it is done and its listener was not told.
+constexpr int kFlushAttemptsMax = 16;
+
 // What purge() deletes in one call, so that close() never waits long.
 constexpr std::size_t kPurgeKeysMax = 4096;
 
@@ -44,6 +47,7 @@ void DatabaseEvents::OnFlushBegin(rocksdb::DB* /*db*/, const rocksdb::FlushJobIn
 
 void DatabaseEvents::OnFlushCompleted(rocksdb::DB* /*db*/, const rocksdb::FlushJobInfo& job) {
     raise_flushed_sequence(job.largest_seqno);
+    count_event();
 }
 
 void DatabaseEvents::OnCompactionCompleted(rocksdb::DB* /*db*/,
@@ -58,15 +62,18 @@ void DatabaseEvents::OnBackgroundError(rocksdb::BackgroundErrorReason /*reason*/
         if (!is_disk_full.exchange(true, std::memory_order_acq_rel)) {
             log_error("no disk space for the engine", {{"directory", directory_}});
         }
-        return;
+    } else {
+        report(to_status(*error, directory_));
     }
-    report(to_status(*error, directory_));
+    count_event();
 }
 
-void DatabaseEvents::OnErrorRecoveryEnd(const rocksdb::BackgroundErrorRecoveryInfo& info) {
-    if (info.new_bg_error.ok()) {
-        is_disk_full.store(false, std::memory_order_release);
-    }
+// RocksDB would look for space every few seconds from a thread of its own; we resume it when
+// somebody needs it, so that what a call answers does not depend on when it is made.
+void DatabaseEvents::OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason /*reason*/,
+                                          rocksdb::Status /*error*/,
+                                          bool* is_automatic) {
+    *is_automatic = false;
 }
 
 void DatabaseEvents::report(const Status& status) {
@@ -77,6 +84,11 @@ void DatabaseEvents::report(const Status& status) {
         log_error("the engine failed and is closed to reads and writes",
                   {{"directory", directory_}, {"error", status.to_string()}});
     }
+}
+
+void DatabaseEvents::count_event() {
+    count_.fetch_add(1, std::memory_order_acq_rel);
+    count_.notify_all();
 }
 
 void DatabaseEvents::raise_flushed_sequence(std::uint64_t sequence) {
@@ -94,7 +106,7 @@ Result<std::unique_ptr<Database>> Database::open(std::string path,
     auto database = std::make_unique<Database>(path, events);
     rocksdb::DB* opened = nullptr;
     const rocksdb::Status status =
-        rocksdb::DB::Open(make_database_options(options, events), path, &opened);
+        rocksdb::DB::Open(make_database_options(path, options, events), path, &opened);
     database->db_.reset(opened);
     if (!status.ok()) {
         return to_status(status, path);
@@ -202,6 +214,9 @@ Status Database::get_all(std::uint8_t prefix,
 
 Status Database::write(rocksdb::WriteBatch* batch, Stall stall) {
     KVSTORE_CHECK_OK(check());
+    if (stall == Stall::kWait) {
+        KVSTORE_CHECK_OK(resume_if_full());
+    }
     rocksdb::WriteOptions options;
     options.disableWAL = true;
     options.no_slowdown = stall == Stall::kRefuse;
@@ -211,25 +226,44 @@ Status Database::write(rocksdb::WriteBatch* batch, Stall stall) {
     return did_nothing ? std::move(status) : status.with_unknown_effect();
 }
 
-Status Database::flush() {
-    KVSTORE_CHECK_OK(check());
-    const std::uint64_t sequence = db_->GetLatestSequenceNumber();
-    if (events_->is_disk_full.load(std::memory_order_acquire)) {
-        const rocksdb::Status resumed = db_->Resume();
-        if (!resumed.ok()) {
-            return Status(Code::kDiskFull, path_ + ": " + resumed.ToString());
-        }
-        events_->is_disk_full.store(false, std::memory_order_release);
+// Writes out what could not be written while the disk was full. Blocks.
+Status Database::resume_if_full() {
+    if (!events_->is_disk_full.exchange(false, std::memory_order_acq_rel)) {
+        return {};
     }
-    rocksdb::FlushOptions options;
-    options.wait = true;
-    options.allow_write_stall = true;
-    Status status = report(db_->Flush(options));
-    if (status.ok()) {
-        // The listener may be told a little later than we are.
-        events_->raise_flushed_sequence(sequence);
+    Status status = report(db_->Resume());
+    if (!status.ok()) {
+        events_->is_disk_full.store(true, std::memory_order_release);
     }
     return status;
+}
+
+// Only the listener is believed: in 7.8.3, after a failed Resume(), Flush() can answer before the
+// flush has begun.
+Status Database::flush() {
+    KVSTORE_CHECK_OK(check());
+    const std::uint64_t sequence = this->sequence();
+    for (int attempt = 0; attempt < kFlushAttemptsMax; ++attempt) {
+        KVSTORE_CHECK_OK(resume_if_full());
+        const std::uint64_t events = events_->count();
+        rocksdb::FlushOptions options;
+        options.wait = true;
+        options.allow_write_stall = true;
+        KVSTORE_CHECK_OK(report(db_->Flush(options)));
+        if (flushed_sequence() >= sequence) {
+            return {};
+        }
+        if (is_flushing()) {
+            events_->wait_beyond(events);
+        }
+    }
+    return Status(Code::kUnavailable, path_ + ": the flush has not been done yet");
+}
+
+bool Database::is_flushing() const {
+    return property("rocksdb.num-immutable-mem-table") > 0 ||
+           property("rocksdb.mem-table-flush-pending") > 0 ||
+           property("rocksdb.num-running-flushes") > 0;
 }
 
 Status Database::verify() {

@@ -46,11 +46,18 @@ public:
     void OnFlushCompleted(rocksdb::DB* db, const rocksdb::FlushJobInfo& job) override;
     void OnCompactionCompleted(rocksdb::DB* db, const rocksdb::CompactionJobInfo& job) override;
     void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* error) override;
-    void OnErrorRecoveryEnd(const rocksdb::BackgroundErrorRecoveryInfo& info) override;
+    void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason reason,
+                              rocksdb::Status error,
+                              bool* is_automatic) override;
 
     // Remembers `status` if no replica should go on after it, and says so in the log, once.
     void report(const Status& status);
     void raise_flushed_sequence(std::uint64_t sequence);
+
+    // Flushes that ended, well or not.
+    [[nodiscard]] std::uint64_t count() const { return count_.load(std::memory_order_acquire); }
+    // Blocks until count() is no longer `seen`.
+    void wait_beyond(std::uint64_t seen) const { count_.wait(seen, std::memory_order_acquire); }
 
     FirstFailure failure;
     // Writes up to this one are in files.
@@ -62,7 +69,10 @@ public:
     std::atomic<std::uint64_t> compaction_nanoseconds{0};
 
 private:
+    void count_event();
+
     std::string directory_;
+    std::atomic<std::uint64_t> count_{0};
 };
 
 // Lifetime  Owned by the engine; every user is inside the engine's gate.
@@ -138,6 +148,8 @@ public:
 
 private:
     Status read_state();
+    Status resume_if_full();
+    [[nodiscard]] bool is_flushing() const;
 
     std::string path_;
     std::shared_ptr<DatabaseEvents> events_;

@@ -7,6 +7,7 @@
 #include <rocksdb/table.h>
 
 #include "storage/lsm/internal/lsm_shared.h"
+#include "storage/lsm/internal/rocks_logger.h"
 
 namespace kvstore::storage::lsm {
 namespace {
@@ -44,7 +45,7 @@ void set_checks(rocksdb::Options& to) {
     to.verify_sst_unique_id_in_manifest = true;
     to.file_checksum_gen_factory = rocksdb::GetFileChecksumGenCrc32cFactory();
     // A failed background write is never tried again: what the disk holds is unknown then. A full
-    // disk is another matter, and RocksDB goes on by itself when there is space.
+    // disk is another matter (see Database::write() and flush()).
     to.max_bgerror_resume_count = 0;
 }
 
@@ -68,10 +69,9 @@ void set_levels(const LsmEngineOptions& options, rocksdb::Options& to) {
     to.bytes_per_sync = 1U << 20U;
 }
 
-void set_housekeeping(rocksdb::Options& to) {
+void set_housekeeping(const std::string& directory, rocksdb::Options& to) {
     to.info_log_level = rocksdb::WARN_LEVEL;
-    to.keep_log_file_num = 2;
-    to.max_log_file_size = 1U << 20U;
+    to.info_log = std::make_shared<RocksLogger>(directory);
     to.max_manifest_file_size = 64U << 20U;
     to.stats_dump_period_sec = 0;
     to.stats_persist_period_sec = 0;
@@ -81,7 +81,8 @@ void set_housekeeping(rocksdb::Options& to) {
 
 }  // namespace
 
-rocksdb::Options make_database_options(const LsmEngineOptions& options,
+rocksdb::Options make_database_options(const std::string& directory,
+                                       const LsmEngineOptions& options,
                                        std::shared_ptr<rocksdb::EventListener> events) {
     rocksdb::Options made;
     made.create_if_missing = true;
@@ -94,7 +95,7 @@ rocksdb::Options make_database_options(const LsmEngineOptions& options,
     set_checks(made);
     set_memory(options, made);
     set_levels(options, made);
-    set_housekeeping(made);
+    set_housekeeping(directory, made);
     return made;
 }
 

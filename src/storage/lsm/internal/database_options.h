@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include <rocksdb/listener.h>
 #include <rocksdb/options.h>
@@ -12,6 +13,8 @@ namespace kvstore::storage::lsm {
 
 // Requires: options.shared.
 [[nodiscard]] rocksdb::Options make_database_options(
-    const LsmEngineOptions& options, std::shared_ptr<rocksdb::EventListener> events);
+    const std::string& directory,
+    const LsmEngineOptions& options,
+    std::shared_ptr<rocksdb::EventListener> events);
 
 }  // namespace kvstore::storage::lsm

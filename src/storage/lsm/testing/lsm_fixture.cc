@@ -1,6 +1,10 @@
 #include "storage/lsm/testing/lsm_fixture.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <fstream>
+
+#include "base/assert.h"
 
 namespace kvstore::storage::lsm {
 
@@ -119,6 +123,18 @@ std::vector<std::filesystem::path> LsmFixture::files(const std::string& suffix) 
     }
     std::ranges::sort(found);
     return found;
+}
+
+void LsmFixture::flip(const std::filesystem::path& file, std::uint64_t offset, unsigned bit) {
+    std::fstream stream(file, std::ios::in | std::ios::out | std::ios::binary);
+    KVSTORE_ASSERT(stream.good());
+    stream.seekg(static_cast<std::streamoff>(offset));
+    const int byte = stream.get();
+    KVSTORE_ASSERT(byte >= 0);
+    stream.seekp(static_cast<std::streamoff>(offset));
+    stream.put(static_cast<char>(byte ^ (1 << bit)));
+    stream.close();
+    KVSTORE_ASSERT(stream.good());
 }
 
 }  // namespace kvstore::storage::lsm

@@ -52,6 +52,9 @@ protected:
     [[nodiscard]] std::filesystem::path directory() const { return root_ / "shard"; }
     [[nodiscard]] std::vector<std::filesystem::path> files(const std::string& suffix) const;
 
+    // Turns over one bit of a file. Called again it is as before.
+    static void flip(const std::filesystem::path& file, std::uint64_t offset, unsigned bit);
+
     Engine& engine() { return *engine_; }
 
     std::filesystem::path root_;
