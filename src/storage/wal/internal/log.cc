@@ -80,10 +80,15 @@ Status Log::check_room(std::size_t bytes) const {
 Result<Log::Member*> Log::enter(WalClient& client, GroupId group) {
     const auto found = members_.find(group);
     if (found != members_.end()) {
-        found->second.client = &client;
-        return &found->second;
+        Member& member = found->second;
+        if (member.life == 0) {
+            member = Member();
+            member.life = next_life_++;
+        }
+        member.client = &client;
+        return &member;
     }
-    if (members_.size() >= kGroupCountMax) {
+    if (std::max(members_.size(), ledger_.groups().size()) >= kGroupCountMax) {
         return Status(Code::kUnavailable,
                       "a log holds at most " + std::to_string(kGroupCountMax) + " groups");
     }
@@ -172,7 +177,9 @@ Status Log::append_start(WalClient& client, GroupId group, Term term, Index inde
 
 Status Log::drop(GroupId group) {
     KVSTORE_CHECK_OK(check_open());
-    members_.erase(group);
+    // Until the record is written the ledger still knows the old life, which a new one of the same
+    // group must not take for its own.
+    members_[group] = Member();
     filling_.buffer.grown(store_drop(room(kDropBytesMax), group));
     filling_.effects.push_back(
         Effect{.group = group, .life = 0, .last = {}, .highest = {}, .state = {}, .start = {}});
@@ -263,7 +270,7 @@ async::Task<Status> Log::move_on(std::size_t record_size) {
 
 async::Task<Status> Log::write_checkpoint() {
     // Set first: until this record is on the device, the checkpoint before it must stay.
-    checkpoint_ = end_.last.next();
+    recycling_waits_for_ = end_.last.next();
     RecordBuffer buffer;
     for (const auto& [group, checkpoint] : ledger_.groups()) {
         buffer.grown(store_checkpoint(buffer.room(kCheckpointGroupBytesMax), checkpoint));
@@ -306,6 +313,11 @@ void Log::take_effects() {
     for (const Effect& effect : writing_.effects) {
         if (effect.life == 0) {
             ledger_.note_drop(effect.group);
+            recycling_waits_for_ = end_.last;
+            const auto member = members_.find(effect.group);
+            if (member != members_.end() && member->second.life == 0) {
+                members_.erase(member);
+            }
             continue;
         }
         if (effect.highest > Index()) {
@@ -325,7 +337,7 @@ void Log::acknowledge() {
     for (const Effect& effect : writing_.effects) {
         const auto member = members_.find(effect.group);
         // The group may have been dropped meanwhile, and even begun again.
-        if (member != members_.end() && member->second.life == effect.life) {
+        if (member != members_.end() && effect.life != 0 && member->second.life == effect.life) {
             member->second.client->on_durable(effect.last);
         }
     }
@@ -347,7 +359,7 @@ void Log::fail(const Status& why) {
     std::sort(groups.begin(), groups.end());
     for (const GroupId group : groups) {
         const auto member = members_.find(group);
-        if (member != members_.end()) {
+        if (member != members_.end() && member->second.client != nullptr) {
             member->second.client->on_log_failed(failure_);
         }
     }

@@ -84,10 +84,10 @@ private:
         [[nodiscard]] bool is_empty() const { return buffer.payload_size() == 0; }
     };
 
-    // A group that appends.
+    // A group that appends, or has been dropped by a record that is not written yet.
     struct Member {
         WalClient* client = nullptr;
-        std::uint64_t life = 0;
+        std::uint64_t life = 0;  // 0: dropped
         Index last;
         // Its effect in the gathering of that id.
         std::uint64_t gathering_id = 0;
@@ -163,8 +163,9 @@ private:
     bool is_stopping_ = false;
     bool ends_with_mark_ = false;
     Status failure_;
-    // The checkpoint of the current segment; older segments may go once it is on the device.
-    Sequence checkpoint_;
+    // Older segments may go once this record is on the device: the checkpoint of the current one,
+    // or a drop, which made entries needless.
+    Sequence recycling_waits_for_;
 
     env::TimerId sync_timer_;
     env::TimerId quiet_timer_;

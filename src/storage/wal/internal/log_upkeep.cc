@@ -165,9 +165,7 @@ void Log::release(GroupId group, Index index) {
 }
 
 void Log::recycle_released() {
-    // The newest checkpoint takes the place of what older segments say.
-    const bool is_checkpointed = checkpoint_ <= end_.durable;
-    if (!is_checkpointed || is_recycling_ || is_stopping_ || !failure_.ok() ||
+    if (recycling_waits_for_ > end_.durable || is_recycling_ || is_stopping_ || !failure_.ok() ||
         !ledger_.find_released_segment()) {
         return;
     }
@@ -179,7 +177,8 @@ void Log::recycle_released() {
 
 async::Task<void> Log::run_recycling() {
     Status recycled;
-    while (recycled.ok() && failure_.ok() && !is_stopping_ && checkpoint_ <= end_.durable) {
+    while (recycled.ok() && failure_.ok() && !is_stopping_ &&
+           recycling_waits_for_ <= end_.durable) {
         const std::optional<std::uint64_t> number = ledger_.find_released_segment();
         if (!number) {
             break;

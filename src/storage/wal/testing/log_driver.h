@@ -4,12 +4,14 @@
 #include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "base/random.h"
+#include "env/clock.h"
 #include "storage/wal/testing/log_model.h"
 #include "storage/wal/wal.h"
 
@@ -40,8 +42,8 @@ public:
 // of them, with k between what was acknowledged and what was appended.
 class LogDriver {
 public:
-    LogDriver(Wal* wal, LogModel begin, std::uint64_t seed)
-        : wal_(wal), model_(begin), begin_(std::move(begin)), random_(seed) {}
+    LogDriver(Wal* wal, const env::Clock* clock, LogModel begin, std::uint64_t seed)
+        : wal_(wal), clock_(clock), model_(begin), begin_(std::move(begin)), random_(seed) {}
 
     Status append(GroupId group, Index index, Term term, Bytes data) {
         const LogEntry entry{.group = group, .term = term, .index = index, .kind = 3, .data = data};
@@ -66,7 +68,6 @@ public:
                     [=](LogModel& model) { return model.on_start(group, term, index); });
     }
     Status drop(GroupId group) {
-        released.erase(group);
         const Status dropped =
             take(group, wal_->drop(group), [=](LogModel& model) { return model.on_drop(group); });
         // Its client is told nothing any more; another one comes with the next append.
@@ -129,15 +130,19 @@ public:
 
     [[nodiscard]] const LogModel& model() const { return model_; }
     [[nodiscard]] std::size_t step_count() const { return steps_.size(); }
-    // How many steps are certainly durable.
+    // How many steps were told to be durable; with a time: by then.
     [[nodiscard]] std::size_t acknowledged_count() const { return acknowledged_; }
+    [[nodiscard]] std::size_t acknowledged_count(MonotonicTime by) const {
+        const auto after = history_.upper_bound(by);
+        return after == history_.begin() ? 0 : std::prev(after)->second;
+    }
 
-    // Whether `recovered` is what a crash may leave.
-    [[nodiscard]] bool allows(const LogModel& recovered) const {
+    // Whether `recovered` is what a crash may leave that keeps the first `count_min` steps.
+    [[nodiscard]] bool allows(const LogModel& recovered, std::size_t count_min) const {
         const LogModel seen = recovered.without_released(released);
         LogModel model = begin_;
         for (std::size_t k = 0; k <= steps_.size(); ++k) {
-            if (k >= acknowledged_ && model.without_released(released) == seen) {
+            if (k >= count_min && model.without_released(released) == seen) {
                 return true;
             }
             if (k < steps_.size() && !steps_[k](model).ok()) {
@@ -147,6 +152,7 @@ public:
         return false;
     }
 
+    // Highest of all lives of a group: what is not compared.
     std::map<GroupId, Index> released;
 
 private:
@@ -170,6 +176,7 @@ private:
         for (std::size_t i = 0; i < waiting.size(); ++i) {
             if (waiting[i].last == index) {
                 acknowledged_ = std::max(acknowledged_, waiting[i].step);
+                history_[clock_->now()] = acknowledged_;
                 waiting.erase(waiting.begin(),
                               waiting.begin() + static_cast<std::ptrdiff_t>(i) + 1);
                 return;
@@ -193,11 +200,13 @@ private:
     };
 
     Wal* wal_;
+    const env::Clock* clock_;
     LogModel model_;
     LogModel begin_;
     Random random_;
     std::vector<Step> steps_;
     std::size_t acknowledged_ = 0;
+    std::map<MonotonicTime, std::size_t> history_;
     std::map<GroupId, std::vector<Waiting>> waiting_;
     std::map<GroupId, std::shared_ptr<RecordingClient>> clients_;
     std::vector<std::shared_ptr<RecordingClient>> kept_;

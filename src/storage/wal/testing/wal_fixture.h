@@ -50,7 +50,8 @@ public:
         if (driver != nullptr) {
             sim::bury(std::move(driver));
         }
-        driver = std::make_unique<LogDriver>(wal.get(), begin, world.random().next());
+        driver =
+            std::make_unique<LogDriver>(wal.get(), &host.env().clock, begin, world.random().next());
     }
 
     Status stop() {
