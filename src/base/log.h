@@ -7,6 +7,7 @@
 // handed to the sink that tests and the simulator install.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <initializer_list>
 #include <string>
@@ -23,7 +24,7 @@ public:
         requires std::is_arithmetic_v<Number>
     LogField(std::string_view name,
              Number value)  // NOLINT(google-explicit-constructor): field lists
-        : name_(name), value_(number_text(value)), is_number_(!std::is_same_v<Number, bool>) {}
+        : name_(name), value_(number_text(value)), is_number_(is_json_number(value)) {}
     LogField(std::string_view name, std::string_view value) : name_(name), value_(value) {}
     LogField(std::string_view name, const char* value) : name_(name), value_(value) {}
     LogField(std::string_view name, const std::string& value) : name_(name), value_(value) {}
@@ -33,6 +34,14 @@ public:
     [[nodiscard]] bool is_number() const { return is_number_; }
 
 private:
+    // JSON has neither infinity nor NaN.
+    template <typename Number>
+    static bool is_json_number(Number value) {
+        if constexpr (std::is_floating_point_v<Number>) {
+            return std::isfinite(value);
+        }
+        return !std::is_same_v<Number, bool>;
+    }
     template <typename Number>
     static std::string number_text(Number value) {
         if constexpr (std::is_same_v<Number, bool>) {

@@ -153,8 +153,9 @@ std::string format_duration(Duration duration) {
         return "0s";
     }
     std::string text = duration.count() < 0 ? "-" : "";
-    auto rest =
-        static_cast<std::uint64_t>(duration.count() < 0 ? -duration.count() : duration.count());
+    // Negated as an unsigned number, which the smallest duration survives.
+    auto rest = static_cast<std::uint64_t>(duration.count());
+    rest = duration.count() < 0 ? 0 - rest : rest;
     for (auto unit = kDurationUnits.rbegin(); unit != kDurationUnits.rend(); ++unit) {
         if (rest >= unit->factor) {
             text += std::to_string(rest / unit->factor);
@@ -219,10 +220,13 @@ std::string base64_encode(ByteView data) {
 }
 
 std::optional<Bytes> base64_decode(std::string_view text) {
+    const std::size_t size = text.size();
     while (text.ends_with('=')) {
         text.remove_suffix(1);
     }
-    if (text.size() % 4 == 1) {
+    // Padding is all there or not at all.
+    const bool is_padded = text.size() < size;
+    if (text.size() % 4 == 1 || (is_padded && (size % 4 != 0 || size - text.size() > 2))) {
         return std::nullopt;
     }
     Bytes data;
