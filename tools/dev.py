@@ -8,6 +8,7 @@ import dev_build
 import dev_ci
 import dev_lint
 import dev_new
+import dev_raft
 import dev_run
 import dev_setup
 import dev_sim
@@ -58,6 +59,7 @@ def parser():
     add = command("new", "begin a module, an adr or a change note")
     add.add_argument("kind", choices=["module", "adr", "change"])
     add.add_argument("words", nargs="+")
+    dev_raft.add_commands(command)
     command("ci", "every gate, cheapest first")
     return top
 
@@ -114,6 +116,7 @@ def dispatch(options):
         "fuzz": lambda: dev_sim.fuzz(options.target, options.seconds),
         "stats": dev_stats.stats,
         "new": lambda: dev_new.new(options.kind, options.words),
+        **dev_raft.actions(options),
     }
     return actions[command]()
 

@@ -7,6 +7,7 @@
 #include "raft/append.h"
 #include "raft/hibernation.h"
 #include "raft/internal/mutants.h"
+#include "raft/membership.h"
 #include "raft/transfer.h"
 
 namespace kvstore::raft {
@@ -208,8 +209,9 @@ void tick_leader(Core& core) {
             check_quorum(core);
         }
         // Thesis 3.10: an heir that has not taken over in time will not; writes resume.
-        if (core.is_leader()) {
+        if (core.is_leader() && core.heir != kNoNode) {
             abort_transfer(core);
+            maybe_leave_joint(core);  // refused while the transfer ran
         }
     }
     if (!core.is_leader()) {

@@ -98,11 +98,9 @@ void dispatch_from_leader(Core& core, Message message) {
     }
 }
 
-// A restarted member does not remember the promises on which leases rest; it waits out
-// the longest of them.
 bool may_vote_yet(const Core& core, const Message& message) {
-    return core.config.reads != ReadMode::kLease || message.transfer ||
-           core.ticks >= core.config.election_ticks;
+    return core.ticks >= core.votes_from_tick || message.transfer ||
+           KVSTORE_RAFT_MUTANT(kLeaseForgottenByRestart);
 }
 
 void dispatch(Core& core, Message message) {
@@ -166,6 +164,9 @@ void recover(Core& core, const LogView& log, const Recovered& recovered) {
     const Progress* own = core.peers().find(core.id());
     core.is_learner = own != nullptr && own->learner;
     core.term = recovered.hard.term;
+    if (core.config.reads == ReadMode::kLease && core.term != Term()) {
+        core.votes_from_tick = core.config.election_ticks;
+    }
     core.log.commit_to(std::max(recovered.hard.commit, recovered.applied));
     if (recovered.applied > core.log.applied() && !KVSTORE_RAFT_MUTANT(kAppliesTwiceAfterRestart)) {
         core.log.set_applied(recovered.applied);

@@ -64,6 +64,9 @@ struct Core {
     Role role = Role::kFollower;
     NodeId leader;
     bool is_learner = false;
+    // Lease mode: a former life may have promised a leader not to elect another. This
+    // life does not remember, and waits out the longest such promise before it votes.
+    std::uint64_t votes_from_tick = 0;
     Tally tally;
 
     std::uint64_t ticks = 0;

@@ -31,6 +31,7 @@ enum class Mutant : std::uint8_t {
     kCandidacyWithUnpersistedTail,
     kVoteBeforePersist,
     kAcknowledgeBeforePersist,
+    kLeaseForgottenByRestart,
     kVotesDoNotSpreadCommit,
     kVoteIgnoresLastTerm,
     kVoteIgnoresLastIndex,

@@ -203,11 +203,15 @@ private:
         }
     }
 
-    void finish() {
-        // The last change of membership may just have removed the leader.
+    // The last change of membership may just have removed the leader.
+    void await_leader() {
         for (int i = 0; i < 20 && cluster_.leader() == kNoNode; ++i) {
             cluster_.run(10);
         }
+    }
+
+    void finish() {
+        await_leader();
         const NodeId leader = cluster_.leader();
         if (leader == kNoNode) {
             cluster_.fail("no leader after healing");
@@ -221,6 +225,8 @@ private:
             cluster_.fail("a healed group does not take writes");
             return;
         }
+        await_leader();
+        cluster_.run(3);
         cluster_.check_converged();
     }
 

@@ -1,0 +1,114 @@
+// Plays etcd/raft's interaction scripts on our core.
+//
+// Where the two cores are cut differently, this environment plays what lies between:
+//   - etcd hands its own storage acknowledgements around as messages (MsgStorageAppend,
+//     MsgStorageAppendResp, and a member's answers to itself); ours numbers its writes
+//     and is told on_persisted(). The messages are printed and carried here.
+//   - etcd turns a refused change of membership into an empty entry; ours refuses it to
+//     the caller's face, and the environment then proposes the empty entry.
+//   - etcd's followers forward proposals to their leader; ours refuse them, since that
+//     is the business of the layer above.
+//   - etcd sends vote requests before the disk has the vote; ours waits. The
+//     environment prints them where etcd does.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data_driven.h"
+#include "raft/node.h"
+#include "raft/testing/memory_log.h"
+
+namespace kvstore::conformance {
+
+class Environment {
+public:
+    // What the script expects to be printed.
+    std::string handle(const Directive& directive);
+
+private:
+    // A message on the network, or one of etcd's local ones, of which there is only the
+    // text and what it stands for.
+    struct Parcel {
+        NodeId from;
+        NodeId to;
+        std::string type;
+        std::string text;
+        std::optional<raft::Message> message;
+        std::optional<raft::ConfChange> change;  // forwarded to the leader
+        std::optional<raft::Payload> command;    // likewise
+        std::uint64_t persisted = 0;             // tells the receiver of this write
+        Index applied;                           // or of this application
+        bool local = false;
+    };
+    struct Write {
+        std::string text;
+        raft::Ready ready;
+        std::vector<Parcel> responses;
+    };
+    struct Application {
+        std::string text;
+        std::vector<raft::Entry> entries;
+        Parcel response;
+    };
+    struct Member {
+        raft::Config config;
+        raft::testing::MemoryLog log;
+        std::optional<raft::Node> node;
+        bool async = false;
+        bool unchecked_changes = false;
+        std::deque<Write> writes;
+        std::deque<Application> applications;
+        std::vector<Parcel> forwarded;  // leaves with the next Ready
+        raft::HardState shown;          // the last that was printed
+        std::vector<raft::SnapshotRef> history;
+    };
+    struct Recipient {
+        NodeId id;
+        bool drop = false;
+    };
+
+    void run(const Directive& directive);
+    void run_network(const Directive& directive);
+    void print(const std::string& text);
+    void print_error(const std::string& text);
+    template <typename Action>
+    void indented(Action&& action);
+
+    void add_members(const Directive& directive);
+    void configure(Member& member, const Directive& directive, raft::SnapshotMeta& snapshot);
+    void process_ready(Member& member);
+    void print_ready(Member& member, const raft::Ready& ready);
+    std::vector<Parcel> network_parcels(const raft::Ready& ready) const;
+    std::vector<Parcel> persist_responses(const Member& member, const raft::Ready& ready) const;
+    std::string storage_text(const Member& member, const raft::Ready& ready) const;
+    void persist(Member& member, const raft::Ready& ready);
+    void apply(Member& member, const std::vector<raft::Entry>& entries);
+    void process_append_thread(Member& member);
+    void process_apply_thread(Member& member);
+    std::size_t deliver(const std::string& type, const std::vector<Recipient>& recipients);
+    void step(const Parcel& parcel);
+    void stabilize(const std::vector<std::uint64_t>& ids);
+    void propose_command(Member& member, const raft::Payload& command);
+    void propose_change(const Directive& directive);
+    void propose_change(Member& member, const raft::ConfChange& change);
+    bool forward(Member& member, const raft::Entry& entry);
+    void print_log(const Member& member);
+    void print_states();
+    void print_progress(const Member& member);
+    void send_snapshot(Member& from, NodeId to);
+
+    [[nodiscard]] Member& member(std::uint64_t id) { return *members_.at(id - 1); }
+    [[nodiscard]] bool has_parcels_for(NodeId id) const;
+
+    std::vector<std::unique_ptr<Member>> members_;
+    std::vector<Parcel> parcels_;
+    std::string output_;
+    bool quiet_ = false;
+};
+
+}  // namespace kvstore::conformance
