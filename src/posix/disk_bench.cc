@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -15,6 +14,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/parse.h"
 #include "env/disk.h"
 #include "posix/runtime.h"
@@ -32,24 +32,29 @@ double micros_since(std::chrono::steady_clock::time_point begin) {
         .count();
 }
 
-void print(const char* what, Microseconds samples) {
+void print(const char* what, std::size_t size, Microseconds samples) {
     std::ranges::sort(samples);
     const auto at = [&](double part) {
         return samples[static_cast<std::size_t>(part * static_cast<double>(samples.size() - 1))];
     };
-    std::printf("%-28s p50 %7.1f  p90 %7.1f  p99 %7.1f us\n", what, at(0.5), at(0.9), at(0.99));
+    log_info("durable write",
+             {{"bytes", size},
+              {"through", what},
+              {"p50_us", at(0.5)},
+              {"p90_us", at(0.9)},
+              {"p99_us", at(0.99)}});
 }
 
 void expect_ok(const Status& status) {
     if (!status.ok()) {
-        std::fprintf(stderr, "%s\n", status.to_string().c_str());
+        log_error("failed", {{"reason", status.to_string()}});
         std::exit(1);
     }
 }
 
 async::Task<void> measure(env::Disk* disk, ByteView block, std::size_t count, Microseconds* out) {
-    auto opened =
-        co_await disk->open("bench.wal", env::OpenOptions{.create = true, .direct = true});
+    const env::OpenOptions options{.create = true, .direct = true};
+    auto opened = co_await disk->open("bench.wal", options);
     const std::unique_ptr<env::File> file = *std::move(opened);
     for (std::uint64_t at = 0; at < kFileSize; at += block.size()) {
         expect_ok(co_await file->write(at, block));
@@ -68,7 +73,7 @@ void bench_runtime(const char* what, RuntimeOptions options, ByteView block, std
     Microseconds samples;
     Runtime runtime(std::move(options));
     runtime.block_on(measure(&runtime.env().disk, block, count, &samples));
-    print(what, std::move(samples));
+    print(what, block.size(), std::move(samples));
 }
 
 void bench_inline(const std::string& folder, ByteView block, std::size_t count) {
@@ -88,7 +93,7 @@ void bench_inline(const std::string& folder, ByteView block, std::size_t count) 
     }
     ::close(descriptor);
     ::unlink(path.c_str());
-    print("inline", std::move(samples));
+    print("the caller", block.size(), std::move(samples));
 }
 
 }  // namespace
@@ -103,7 +108,6 @@ int main(int argc, char** argv) {
             static_cast<char*>(std::aligned_alloc(posix::kSector, size)), std::free);
         std::memset(memory.get(), 'x', size);
         const kvstore::ByteView block(memory.get(), size);
-        std::printf("durable write of %zu bytes\n", size);
         for (int round = 0; round < 3; ++round) {
             posix::bench_inline(folder, block, count);
             posix::bench_runtime(

@@ -663,5 +663,43 @@ TEST_F(PosixNetwork, ReadsOnAfterATurnsShareWasUsedUp) {
     EXPECT_TRUE(until([&] { return taken == sent; }));
 }
 
+TEST_F(PosixNetwork, FloodOnOneConnectionDoesNotKeepAnotherWaiting) {
+    // The flood waits in the kernel, several turns' shares of it, when its first bytes are read;
+    // the other client sends only then.
+    SocketClient other(port());
+    EXPECT_TRUE(until([&] { return accepted.connection != nullptr; }));
+    Record& flooded = records.emplace_back();
+    const auto flooded_listener = listen_recording(runtime, flooded);
+    std::size_t taken = 0;
+    std::size_t taken_before_other = 0;
+    flooded.on_input = [&](Connection& self) {
+        if (taken == 0) {
+            self.pause_input();
+        } else if (taken == 1) {
+            other.send("me too");
+        }
+        taken += self.input().size();
+        self.consume(self.input().size());
+    };
+    accepted.on_input = [&](Connection& self) {
+        taken_before_other = taken;
+        echo(self);
+    };
+    SocketClient flooder(flooded_listener->local().port);
+    flooder.send("x");
+    EXPECT_TRUE(until([&] { return taken == 1; }));
+    std::size_t sent = 1;
+    for (std::size_t size = 1; size > 0; sent += size) {
+        size = flooder.send(pattern(1U << 20U));
+    }
+    ASSERT_GT(sent, 2U << 20U);
+
+    flooded.connection->resume_input();
+
+    EXPECT_TRUE(until([&] { return taken == sent; }));
+    EXPECT_GT(taken_before_other, 0U);
+    EXPECT_LE(taken_before_other, 1U << 20U);
+}
+
 }  // namespace
 }  // namespace kvstore::posix

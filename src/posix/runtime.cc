@@ -56,7 +56,7 @@ struct Runtime::Core {
 // Waits for what the world brings, unless there is work at hand, and runs one turn of it.
 void Runtime::Core::run_turn() {
     Duration timeout = Duration::zero();
-    const bool may_wait = !scheduler.has_work();
+    const bool may_wait = !scheduler.has_work() && !network.has_unread();
     if (may_wait) {
         timeout = clock.until_next_timer().value_or(Duration(-1));
         reactor.prepare_to_sleep();
@@ -73,13 +73,15 @@ void Runtime::Core::run_turn() {
     // afterwards, which would cost a turn of its own.
     const bool has_completions = uring_io != nullptr && uring_io->has_completions();
     // Inside the turn, so that whatever events cause is seen by its end.
-    if (has_events || has_completions || clock.has_due_timer()) {
+    if (has_events || has_completions || clock.has_due_timer() || network.has_unread()) {
         scheduler.post([this] { take_in_events(); });
     }
     scheduler.run_turn();
 }
 
 void Runtime::Core::take_in_events() {
+    // What is left of the last turn comes first; what this turn leaves waits for the next one.
+    network.read_unread();
     reactor.dispatch();
     if (uring_io != nullptr) {
         uring_io->take_completions();

@@ -1,5 +1,6 @@
 #include "posix/internal/posix_connection.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <utility>
@@ -58,6 +59,14 @@ const env::Address& PosixConnection::local() const {
 
 void PosixConnection::expect_input(std::size_t size) {
     input_.expect(std::min(size, network_.input_bytes_max()));
+}
+
+Bytes& PosixConnection::output() {
+    if (state_ != State::kOpen) {
+        // Goes nowhere, and must not gather.
+        clear_output(output_);
+    }
+    return output_;
 }
 
 std::size_t PosixConnection::output_size() const {

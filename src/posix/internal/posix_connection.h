@@ -47,7 +47,7 @@ public:
     [[nodiscard]] ByteView input() const override { return input_.view(); }
     void consume(std::size_t size) override { input_.consume(size); }
     void expect_input(std::size_t size) override;
-    [[nodiscard]] Bytes& output() override { return output_; }
+    [[nodiscard]] Bytes& output() override;
     [[nodiscard]] std::size_t output_size() const override;
     void flush_later() override;
     void pause_input() override { is_paused_ = true; }

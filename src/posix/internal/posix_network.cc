@@ -170,28 +170,19 @@ async::Task<Result<PosixConnection*>> PosixNetwork::connect_any(
 }
 
 void PosixNetwork::read_later(PosixConnection& connection) {
-    if (connection.is_to_be_read) {
-        return;
-    }
-    connection.is_to_be_read = true;
-    to_read_.push_back(&connection);
-    if (to_read_.size() == 1) {
-        world_.scheduler.post([this] { run_read_later(); });
+    if (!connection.is_to_be_read) {
+        connection.is_to_be_read = true;
+        to_read_.push_back(&connection);
     }
 }
 
-void PosixNetwork::run_read_later() {
-    // One entry a run: reading may end or add others, and between two runs sockets get their turn.
-    if (to_read_.empty()) {
-        return;
+void PosixNetwork::read_unread() {
+    // Nobody is destroyed meanwhile: ends are reported by a post of their own.
+    const std::vector<PosixConnection*> unread = std::exchange(to_read_, {});
+    for (PosixConnection* connection : unread) {
+        connection->is_to_be_read = false;
+        connection->read_again();
     }
-    PosixConnection* connection = to_read_.front();
-    to_read_.erase(to_read_.begin());
-    connection->is_to_be_read = false;
-    if (!to_read_.empty()) {
-        world_.scheduler.post([this] { run_read_later(); });
-    }
-    connection->read_again();
 }
 
 void PosixNetwork::retire(PosixConnection& connection) {

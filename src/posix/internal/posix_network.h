@@ -48,6 +48,11 @@ public:
     // Errors: kUnavailable.
     Result<PosixConnection*> adopt(int descriptor, env::Address peer);
 
+    // Connections whose share of the last turn did not empty their sockets, which therefore make no
+    // event: to be read in each turn, after events.
+    [[nodiscard]] bool has_unread() const { return !to_read_.empty(); }
+    void read_unread();
+
     // For the connections.
     [[nodiscard]] async::Scheduler& scheduler() const { return world_.scheduler; }
     [[nodiscard]] Reactor& reactor() const { return world_.reactor; }
@@ -61,7 +66,6 @@ private:
     async::Task<Result<int>> connect_to(Endpoint endpoint, std::shared_ptr<ConnectAttempt> attempt);
     async::Task<Result<PosixConnection*>> connect_any(env::Address address,
                                                       std::shared_ptr<ConnectAttempt> attempt);
-    void run_read_later();
     void report_ends();
     void destroy(PosixConnection& connection);
     void sweep();
@@ -71,7 +75,7 @@ private:
     bool is_stopped_ = false;
     env::TimerId sweep_timer_;
     std::vector<std::unique_ptr<PosixConnection>> connections_;
-    // Work that waits for its post to run; whoever is destroyed leaves both.
+    // Whoever is destroyed leaves both lists.
     std::vector<PosixConnection*> to_read_;
     std::vector<PosixConnection*> retired_;
     std::vector<ConnectAttempt*> attempts_;

@@ -13,6 +13,7 @@ namespace kvstore::posix {
 namespace {
 
 constexpr unsigned kEntries = 256;
+constexpr int kSubmitAttemptsMax = 1000;
 
 using Completion = async::OneShot<std::int64_t>;
 
@@ -51,8 +52,7 @@ std::unique_ptr<UringFileIo> UringFileIo::try_open(async::Scheduler& scheduler, 
         io_uring_queue_exit(&ring->ring);
         return nullptr;
     }
-    std::unique_ptr<UringFileIo> io(new UringFileIo(scheduler, reactor, std::move(ring)));
-    return io;
+    return std::make_unique<UringFileIo>(scheduler, reactor, std::move(ring));
 }
 
 UringFileIo::UringFileIo(async::Scheduler& scheduler, Reactor& reactor, std::unique_ptr<Ring> ring)
@@ -74,21 +74,33 @@ UringFileIo::~UringFileIo() {
 async::Task<std::int64_t> UringFileIo::run(FileRequest request) {
     Completion completion(scheduler_);
     io_uring_sqe* entry = io_uring_get_sqe(&ring_->ring);
-    // Each entry is submitted at once, so the queue is empty here.
-    KVSTORE_ASSERT(entry != nullptr);
+    if (entry == nullptr) {
+        // Each entry is submitted at once, so the queue is full only of those that were refused.
+        co_return -ENOMEM;
+    }
     prepare(entry, request);
     io_uring_sqe_set_data(entry, &completion);
-    int submitted = 0;
-    do {
-        submitted = io_uring_submit(&ring_->ring);
-        // The kernel is short of memory, or of room for completions: those come first.
-        if (submitted == -EBUSY || submitted == -EAGAIN) {
-            take_completions();
-        }
-    } while (submitted == -EINTR || submitted == -EBUSY || submitted == -EAGAIN);
-    KVSTORE_ASSERT(submitted == 1);
+    const int submitted = submit();
+    if (submitted < 0) {
+        // It still stands in the queue and goes with the next one, when nobody waits for it.
+        io_uring_prep_nop(entry);
+        io_uring_sqe_set_data(entry, nullptr);
+        co_return submitted;
+    }
     ++under_way_;
     co_return co_await completion;
+}
+
+int UringFileIo::submit() {
+    for (int i = 0; i < kSubmitAttemptsMax; ++i) {
+        const int result = io_uring_submit(&ring_->ring);
+        if (result != -EINTR && result != -EBUSY && result != -EAGAIN) {
+            return result;
+        }
+        // The kernel is short of memory, or of room for completions: those come first.
+        take_completions();
+    }
+    return -ENOMEM;
 }
 
 bool UringFileIo::has_completions() const {
@@ -101,8 +113,10 @@ void UringFileIo::take_completions() {
         auto* completion = static_cast<Completion*>(io_uring_cqe_get_data(entry));
         const std::int64_t result = entry->res;
         io_uring_cqe_seen(&ring_->ring, entry);
-        --under_way_;
-        completion->set(result);
+        if (completion != nullptr) {
+            --under_way_;
+            completion->set(result);
+        }
     }
 }
 

@@ -18,6 +18,10 @@ public:
     // Null where the kernel has no io_uring, or forbids it (containers often do).
     static std::unique_ptr<UringFileIo> try_open(async::Scheduler& scheduler, Reactor& reactor);
 
+    struct Ring;
+    UringFileIo(async::Scheduler& scheduler, Reactor& reactor, std::unique_ptr<Ring> ring);
+    UringFileIo(const UringFileIo&) = delete;
+    UringFileIo& operator=(const UringFileIo&) = delete;
     ~UringFileIo() override;
 
     async::Task<std::int64_t> run(FileRequest request) override;
@@ -29,8 +33,8 @@ public:
     void on_ready(std::uint32_t /*events*/) override { take_completions(); }
 
 private:
-    struct Ring;
-    UringFileIo(async::Scheduler& scheduler, Reactor& reactor, std::unique_ptr<Ring> ring);
+    // Returns: how many entries the kernel took, or the negative errno.
+    int submit();
 
     async::Scheduler& scheduler_;
     Reactor& reactor_;
