@@ -235,16 +235,16 @@ std::string Cluster::describe() {
         text += " last=" + std::to_string(status.last_index.value()) + "/" +
                 std::to_string(status.last_term.value());
         text += " commit=" + std::to_string(status.hard.commit.value());
-        text += " applied=" + std::to_string(status.applied.value());
+        text += " applied=" + std::to_string(member.machine.index.value());
         const auto list = [&text](const char* name, const std::vector<NodeId>& ids) {
-            for (const NodeId each : ids) {
-                text += name + std::to_string(each.value());
+            for (std::size_t i = 0; i < ids.size(); ++i) {
+                text += (i == 0 ? name : ",") + std::to_string(ids[i].value());
             }
         };
-        list(" v", status.conf.voters);
-        list(" o", status.conf.voters_outgoing);
-        list(" l", status.conf.learners);
-        list(" n", status.conf.learners_next);
+        list(" voters=", status.conf.voters);
+        list(" outgoing=", status.conf.voters_outgoing);
+        list(" learners=", status.conf.learners);
+        list(" learners_next=", status.conf.learners_next);
         text += status.asleep ? " asleep\n" : "\n";
     }
     return text;
@@ -340,6 +340,9 @@ void Cluster::apply_entry(NodeId id, Replica& member, const Entry& entry) {
             return;
         }
         machine.conf = act(id, [&](Node& node) { return node.apply_conf_change(*change); });
+    }
+    if (entry.kind == EntryKind::kCommand) {
+        commands_.try_emplace(entry.index, entry.data);
     }
     const auto [place, fresh] = history_.try_emplace(entry.index, machine);
     if (!fresh && (place->second.digest != machine.digest || place->second.conf != machine.conf)) {
@@ -444,7 +447,8 @@ void Cluster::deliver(std::size_t position) {
     messages_.erase(messages_.begin() + static_cast<std::ptrdiff_t>(position));
     const auto receiver = replicas_.find(message.to);
     if (receiver == replicas_.end() || !receiver->second.node.has_value() ||
-        is_cut(message.from, message.to)) {
+        is_cut(message.from, message.to) ||
+        (message.kind == MessageKind::kAppend && message.from == muted_)) {
         return;
     }
     const NodeId id = message.to;

@@ -116,6 +116,8 @@ public:
     void cut_one_way(NodeId from, NodeId to) { cuts_.insert({from, to}); }
     void isolate(NodeId id);
     void heal() { cuts_.clear(); }
+    // Everybody's appends but this member's arrive.
+    void mute(NodeId id) { muted_ = id; }
     [[nodiscard]] bool is_cut(NodeId from, NodeId to) const { return cuts_.contains({from, to}); }
 
     // ---- longer walks ----
@@ -135,6 +137,8 @@ public:
     [[nodiscard]] std::uint64_t reads_served() const { return reads_served_; }
     [[nodiscard]] std::uint64_t leaders_seen() const { return leaders_.size(); }
     [[nodiscard]] const std::map<Index, Image>& history() const { return history_; }
+    // What was applied at each index.
+    [[nodiscard]] const std::map<Index, Payload>& commands() const { return commands_; }
     // A quarantined member is a failure unless this is set.
     void allow_quarantine() { quarantine_allowed_ = true; }
     // Entries that were acknowledged to clients but are in nobody's history: none.
@@ -160,10 +164,12 @@ private:
     std::map<NodeId, Replica> replicas_;
     std::vector<Message> messages_;
     std::set<std::pair<NodeId, NodeId>> cuts_;
+    NodeId muted_;
 
     std::map<Term, NodeId> leaders_;
     std::map<Index, Committed> committed_;
     std::map<Index, Image> history_;  // the state after each index
+    std::map<Index, Payload> commands_;
     std::map<Index, Term> proposed_;  // awaiting their acknowledgement
     std::map<NodeId, std::map<ReadToken, Index>> ready_reads_;
     Index acknowledged_;

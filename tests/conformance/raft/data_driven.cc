@@ -4,7 +4,7 @@
 #include <cctype>
 #include <fstream>
 
-namespace kvstore::conformance {
+namespace kvstore::raft::conformance {
 
 namespace {
 
@@ -156,4 +156,4 @@ std::string without_log_lines(const std::string& text) {
     return kept.empty() ? "ok\n" : kept;
 }
 
-}  // namespace kvstore::conformance
+}  // namespace kvstore::raft::conformance

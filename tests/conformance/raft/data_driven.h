@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-namespace kvstore::conformance {
+namespace kvstore::raft::conformance {
 
 struct Argument {
     std::string key;
@@ -39,4 +39,4 @@ struct Directive {
 
 [[nodiscard]] std::vector<std::string> split_lines(const std::string& text);
 
-}  // namespace kvstore::conformance
+}  // namespace kvstore::raft::conformance

@@ -8,9 +8,7 @@
 #include "raft/internal/core.h"
 #include "raft/internal/mutants.h"
 
-namespace kvstore::conformance {
-
-using namespace raft;  // NOLINT(google-build-using-namespace): all of this file speaks of it
+namespace kvstore::raft::conformance {
 
 namespace {
 
@@ -702,4 +700,4 @@ void Environment::send_snapshot(Member& from, NodeId to) {
     parcels_.push_back(std::move(parcel));
 }
 
-}  // namespace kvstore::conformance
+}  // namespace kvstore::raft::conformance

@@ -23,7 +23,7 @@
 #include "raft/node.h"
 #include "raft/testing/memory_log.h"
 
-namespace kvstore::conformance {
+namespace kvstore::raft::conformance {
 
 class Environment {
 public:
@@ -111,4 +111,4 @@ private:
     bool quiet_ = false;
 };
 
-}  // namespace kvstore::conformance
+}  // namespace kvstore::raft::conformance

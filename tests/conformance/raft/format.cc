@@ -5,9 +5,7 @@
 
 #include "raft/conf_change.h"
 
-namespace kvstore::conformance {
-
-using namespace raft;  // NOLINT(google-build-using-namespace): all of this file speaks of it
+namespace kvstore::raft::conformance {
 
 namespace {
 
@@ -207,4 +205,4 @@ std::vector<ConfStep> parse_steps(const std::string& text) {
     return steps;
 }
 
-}  // namespace kvstore::conformance
+}  // namespace kvstore::raft::conformance

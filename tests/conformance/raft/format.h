@@ -10,7 +10,7 @@
 #include "raft/node_status.h"
 #include "raft/types.h"
 
-namespace kvstore::conformance {
+namespace kvstore::raft::conformance {
 
 // In `context` of a change, so that it prints as the older of etcd's two kinds.
 inline constexpr const char* kVersionOne = "v1";
@@ -23,7 +23,7 @@ inline constexpr const char* kVersionOne = "v1";
 [[nodiscard]] std::string describe(const raft::SnapshotMeta& snapshot);
 [[nodiscard]] std::string describe(const raft::HardState& state);
 [[nodiscard]] std::string describe(const raft::Message& message, const std::string& indent = "");
-[[nodiscard]] std::string describe(const raft::SelfAnswer& answer, kvstore::NodeId id);
+[[nodiscard]] std::string describe(const raft::SelfAnswer& answer, NodeId id);
 [[nodiscard]] std::string describe(const raft::PeerStatus& peer);
 // " Entries:[…]" as messages print it; empty for none.
 [[nodiscard]] std::string describe_entry_list(const std::vector<raft::Entry>& entries,
@@ -32,4 +32,4 @@ inline constexpr const char* kVersionOne = "v1";
 [[nodiscard]] std::vector<raft::ConfStep> parse_steps(const std::string& text);
 [[nodiscard]] std::string hex(std::uint64_t value);
 
-}  // namespace kvstore::conformance
+}  // namespace kvstore::raft::conformance

@@ -17,7 +17,7 @@
 #include "environment.h"
 #include "pure_scripts.h"
 
-namespace kvstore::conformance {
+namespace kvstore::raft::conformance {
 
 namespace {
 
@@ -82,10 +82,14 @@ void replay(const std::string& path, const Deviations& deviations, Count& count,
 
 }  // namespace
 
-}  // namespace kvstore::conformance
+}  // namespace kvstore::raft::conformance
 
-int main(int argc, char** argv) {
-    using namespace kvstore::conformance;  // NOLINT(google-build-using-namespace): main
+namespace kvstore::raft::conformance {
+
+namespace {
+
+int run(int argc, char** argv) {
+    using namespace kvstore::raft::conformance;  // NOLINT(google-build-using-namespace): main
     if (argc < 2) {
         std::fprintf(stderr, "usage: raft_conformance <corpus> [<deviations>]\n");
         return 2;
@@ -116,4 +120,12 @@ int main(int argc, char** argv) {
                 count.all,
                 count.deviating);
     return count.passed + count.deviating == count.all ? 0 : 1;
+}
+
+}  // namespace
+
+}  // namespace kvstore::raft::conformance
+
+int main(int argc, char** argv) {
+    return kvstore::raft::conformance::run(argc, argv);
 }

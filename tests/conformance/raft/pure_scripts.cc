@@ -9,9 +9,7 @@
 #include "format.h"
 #include "raft/votes.h"
 
-namespace kvstore::conformance {
-
-using namespace raft;  // NOLINT(google-build-using-namespace): all of this file speaks of it
+namespace kvstore::raft::conformance {
 
 namespace {
 
@@ -187,4 +185,4 @@ std::string ConfigurationScript::handle(const Directive& directive) {
     return out;
 }
 
-}  // namespace kvstore::conformance
+}  // namespace kvstore::raft::conformance

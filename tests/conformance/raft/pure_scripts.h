@@ -7,7 +7,7 @@
 #include "data_driven.h"
 #include "raft/configuration.h"
 
-namespace kvstore::conformance {
+namespace kvstore::raft::conformance {
 
 [[nodiscard]] std::string run_quorum_directive(const Directive& directive);
 
@@ -20,4 +20,4 @@ private:
     std::uint64_t commands_ = 0;
 };
 
-}  // namespace kvstore::conformance
+}  // namespace kvstore::raft::conformance
