@@ -111,10 +111,19 @@ Result<std::unique_ptr<Database>> Database::open(std::string path,
     if (!status.ok()) {
         return to_status(status, path);
     }
+    database->family_ = opened->DefaultColumnFamily();
     events->has_files.store(database->property("rocksdb.live-sst-files-size") > 0);
     events->raise_flushed_sequence(database->sequence());
     KVSTORE_CHECK_OK(database->read_state());
     return database;
+}
+
+Database::Database(std::string path, std::shared_ptr<DatabaseEvents> events)
+    : path_(std::move(path)),
+      events_(std::move(events)),
+      cache_options_(read_options()),
+      disk_options_(read_options()) {
+    cache_options_.read_tier = rocksdb::kBlockCacheTier;
 }
 
 Database::~Database() = default;
@@ -157,14 +166,16 @@ Result<Database::Found> Database::get(Tier tier,
                                       ByteView key,
                                       rocksdb::PinnableSlice* value) const {
     KVSTORE_CHECK_OK(check());
-    rocksdb::ReadOptions options = read_options();
-    options.snapshot = snapshot;
-    if (tier == Tier::kCache) {
-        options.read_tier = rocksdb::kBlockCacheTier;
-    }
     value->Reset();
-    const rocksdb::Status status =
-        db_->Get(options, db_->DefaultColumnFamily(), to_slice(key), value);
+    const rocksdb::ReadOptions& usual = tier == Tier::kCache ? cache_options_ : disk_options_;
+    rocksdb::Status status;
+    if (snapshot == nullptr) {
+        status = db_->Get(usual, family_, to_slice(key), value);
+    } else {
+        rocksdb::ReadOptions options = usual;
+        options.snapshot = snapshot;
+        status = db_->Get(options, family_, to_slice(key), value);
+    }
     if (status.ok()) {
         // In the cache tier a file that is not open reads as found and empty ("may exist"). Files
         // are kept open, but nothing may rest on that.

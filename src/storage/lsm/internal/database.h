@@ -92,8 +92,7 @@ public:
                                                   const LsmEngineOptions& options);
 
     // Not opened yet; open() is the way.
-    Database(std::string path, std::shared_ptr<DatabaseEvents> events)
-        : path_(std::move(path)), events_(std::move(events)) {}
+    Database(std::string path, std::shared_ptr<DatabaseEvents> events);
     Database(const Database&) = delete;
     Database& operator=(const Database&) = delete;
     ~Database();
@@ -154,6 +153,9 @@ private:
     std::string path_;
     std::shared_ptr<DatabaseEvents> events_;
     std::unique_ptr<rocksdb::DB> db_;
+    rocksdb::ColumnFamilyHandle* family_ = nullptr;  // of db_
+    rocksdb::ReadOptions cache_options_;
+    rocksdb::ReadOptions disk_options_;
     StoredState opened_state_;
 };
 
