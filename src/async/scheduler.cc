@@ -77,9 +77,13 @@ void Scheduler::at_turn_end(TurnEndHook& hook, TurnEndHook::Phase phase) {
         KVSTORE_ASSERT(hook.scheduler_ == this);
         return;
     }
-    HookList& list = hooks_[static_cast<std::size_t>(phase)];
+    arm(hook, static_cast<std::size_t>(phase));
+}
+
+void Scheduler::arm(TurnEndHook& hook, std::size_t list_number) {
+    HookList& list = hooks_[list_number];
     hook.scheduler_ = this;
-    hook.phase_ = phase;
+    hook.list_ = list_number;
     hook.previous_ = list.tail;
     hook.next_ = nullptr;
     (list.tail != nullptr ? list.tail->next_ : list.head) = &hook;
@@ -87,7 +91,7 @@ void Scheduler::at_turn_end(TurnEndHook& hook, TurnEndHook::Phase phase) {
 }
 
 void Scheduler::disarm(TurnEndHook& hook) {
-    HookList& list = hooks_[static_cast<std::size_t>(hook.phase_)];
+    HookList& list = hooks_[hook.list_];
     (hook.previous_ != nullptr ? hook.previous_->next_ : list.head) = hook.next_;
     (hook.next_ != nullptr ? hook.next_->previous_ : list.tail) = hook.previous_;
     hook.scheduler_ = nullptr;
@@ -107,18 +111,20 @@ std::size_t Scheduler::run_ready(std::size_t count_max) {
 }
 
 bool Scheduler::run_hooks(TurnEndHook::Phase phase) {
-    HookList& list = hooks_[static_cast<std::size_t>(phase)];
-    const bool any = list.head != nullptr;
-    // A hook that arms itself again while it runs waits for the next turn.
-    TurnEndHook* last = list.tail;
-    while (list.head != nullptr) {
-        TurnEndHook* hook = list.head;
-        const bool is_last = hook == last;
-        disarm(*hook);
-        hook->run_at_turn_end();
-        if (is_last) {
-            break;
-        }
+    // They move to a list of their own first: a hook that arms itself or another while it runs asks
+    // for the next turn, and one that it destroys leaves whichever list it is in.
+    HookList& asked = hooks_[static_cast<std::size_t>(phase)];
+    HookList& running = hooks_[kRunningHooks];
+    while (asked.head != nullptr) {
+        TurnEndHook& hook = *asked.head;
+        disarm(hook);
+        arm(hook, kRunningHooks);
+    }
+    const bool any = running.head != nullptr;
+    while (running.head != nullptr) {
+        TurnEndHook& hook = *running.head;
+        disarm(hook);
+        hook.run_at_turn_end();
     }
     return any;
 }

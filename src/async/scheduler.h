@@ -36,7 +36,7 @@ protected:
 private:
     friend class Scheduler;
     class Scheduler* scheduler_ = nullptr;  // not null while armed
-    Phase phase_ = Phase::kSubmit;
+    std::size_t list_ = 0;                  // of the scheduler's, while armed
     TurnEndHook* previous_ = nullptr;
     TurnEndHook* next_ = nullptr;
 };
@@ -84,10 +84,13 @@ private:
     void take_remote_work();
     std::size_t run_ready(std::size_t count_max);
     bool run_hooks(TurnEndHook::Phase phase);
+    void arm(TurnEndHook& hook, std::size_t list);
     void disarm(TurnEndHook& hook);
 
     std::deque<Callback<void()>> ready_;
-    std::array<HookList, 2> hooks_;
+    // One list for each phase, and kRunningHooks for those of the phase that runs.
+    static constexpr std::size_t kRunningHooks = 2;
+    std::array<HookList, 3> hooks_;
     std::atomic<RemoteWork*> remote_{nullptr};
     Callback<void()> wake_;
 };
