@@ -10,6 +10,9 @@
 namespace kvstore::storage {
 namespace {
 
+// Entries that are checked in one go.
+constexpr std::size_t kVerifyEntriesPerStep = 512;
+
 // Puts the rows of a snapshot into tables that were empty.
 class Loader final : public SnapshotVisitor {
 public:
@@ -17,9 +20,12 @@ public:
 
     Status on_row(Table table, ByteView key, ByteView value) override {
         if (static_cast<std::size_t>(table) >= kTableCount) {
-            return {Code::kCorruption, "a row of an unknown table"};
+            return {Code::kCorruption, "the snapshot holds a row of an unknown table"};
         }
-        tables_->put(table, key, value, {});
+        if (!tables_->rows(table).is_after_all(key)) {
+            return {Code::kCorruption, "the snapshot holds rows out of order"};
+        }
+        tables_->append(table, key, value);
         return {};
     }
 
@@ -45,7 +51,7 @@ MemoryEngine::MemoryEngine(env::Env* env, std::string directory, MemoryEngineOpt
 MemoryEngine::~MemoryEngine() = default;
 
 async::Task<Status> MemoryEngine::recover() {
-    KVSTORE_CO_CHECK_OK(co_await env_->disk.create_directories(directory_));
+    KVSTORE_CO_CHECK_OK(co_await create_directory());
     KVSTORE_CO_TRY(const std::optional<std::string> path, co_await find_snapshot(env_, directory_));
     if (!path.has_value()) {
         co_return Status();
@@ -53,14 +59,27 @@ async::Task<Status> MemoryEngine::recover() {
     Loader loader(&tables_);
     KVSTORE_CO_TRY(const SnapshotInfo info,
                    co_await read_snapshot(env_, *path, options_.shard, &loader));
-    if (!planted_bug(PlantedBug::kMemoryForgetsAppliedIndex)) {
-        tables_.commit(info.applied);
-    } else {
-        tables_.commit(Index(0));
-    }
-    durable_ = tables_.applied();
+    tables_.end_append();
+    tables_.commit(planted_bug(PlantedBug::kMemoryForgetsAppliedIndex) ? Index(0) : info.applied);
+    durable_ = info.applied;
     durable_generation_ = tables_.generation();
     disk_bytes_ = info.bytes;
+    co_return Status();
+}
+
+// A snapshot is worth nothing when the folder that it lies in is gone after a power cut.
+async::Task<Status> MemoryEngine::create_directory() {
+    KVSTORE_CO_TRY(const bool exists, co_await env_->disk.exists(directory_));
+    if (exists) {
+        co_return Status();
+    }
+    KVSTORE_CO_CHECK_OK(co_await env_->disk.create_directories(directory_));
+    std::string parent = directory_;
+    while (!parent.empty()) {
+        const std::size_t slash = parent.rfind('/');
+        parent.resize(slash == std::string::npos ? 0 : slash);
+        KVSTORE_CO_CHECK_OK(co_await env_->disk.sync_directory(parent));
+    }
     co_return Status();
 }
 
@@ -68,7 +87,9 @@ Lookup MemoryEngine::find(Table table, ByteView key, ByteView* value) {
     return tables_.find(table, key, value) ? Lookup::kFound : Lookup::kAbsent;
 }
 
-void MemoryEngine::hint(Table /*table*/, ByteView /*key*/) {}
+void MemoryEngine::hint(Table table, ByteView key) {
+    tables_.hint(table, key);
+}
 
 async::Task<Result<std::optional<Bytes>>> MemoryEngine::load(Table table, Bytes key) {
     ByteView value;
@@ -103,13 +124,29 @@ void MemoryEngine::erase_range(Table table, ByteView from, ByteView to) {
 }
 
 Status MemoryEngine::commit(Index applied) {
-    tables_.commit(applied);
+    end_batch(applied);
     return {};
 }
 
 async::Task<Status> MemoryEngine::commit_when_ready(Index applied) {
-    tables_.commit(applied);
+    end_batch(applied);
     co_return Status();
+}
+
+void MemoryEngine::end_batch(Index applied) {
+    tables_.commit(applied);
+    if (tables_.has_dying() && !is_collecting_) {
+        is_collecting_ = gate_.spawn(collect_in_background());
+    }
+}
+
+// Takes a cleared table apart a little in each turn, also when no more writes come.
+async::Task<void> MemoryEngine::collect_in_background() {
+    co_await async::yield(env_->scheduler);
+    while (!gate_.is_closing() && tables_.collect()) {
+        co_await async::yield(env_->scheduler);
+    }
+    is_collecting_ = false;
 }
 
 async::Task<Status> MemoryEngine::persist() {
@@ -161,9 +198,25 @@ async::Task<Status> MemoryEngine::verify() {
     if (!gate_.try_enter()) {
         co_return Status(Code::kUnavailable, "the engine is closing");
     }
-    const Status status = co_await verify_snapshot();
+    Status status = co_await verify_tables();
+    if (status.ok()) {
+        status = co_await verify_snapshot();
+    }
     gate_.leave();
     co_return status;
+}
+
+async::Task<Status> MemoryEngine::verify_tables() {
+    for (std::size_t i = 0; i < kTableCount; ++i) {
+        std::optional<Bytes> from = Bytes();
+        while (from.has_value() && !gate_.is_closing()) {
+            KVSTORE_CO_TRY(
+                from,
+                tables_.rows(static_cast<Table>(i)).verify_some(*from, kVerifyEntriesPerStep));
+            co_await async::yield(env_->scheduler);
+        }
+    }
+    co_return Status();
 }
 
 async::Task<Status> MemoryEngine::verify_snapshot() {
@@ -182,6 +235,13 @@ async::Task<Status> MemoryEngine::verify_snapshot() {
 }
 
 async::Task<Status> MemoryEngine::compact() {
+    if (!gate_.try_enter()) {
+        co_return Status(Code::kUnavailable, "the engine is closing");
+    }
+    while (!gate_.is_closing() && tables_.compact_step()) {
+        co_await async::yield(env_->scheduler);
+    }
+    gate_.leave();
     co_return Status();
 }
 

@@ -20,8 +20,8 @@
 
 namespace kvstore::storage {
 
-// Lifetime  As Engine. Snapshot sources end before close() returns.
-// Runs on   One core.
+// Lifetime  As Engine. Snapshot sources and readers end before it does.
+// Runs on   One core, but for what a RowReader does.
 // Never     Blocks, or answers kMustLoad.
 class MemoryEngine final : public Engine {
 public:
@@ -33,6 +33,10 @@ public:
     // Fills an empty engine from the newest snapshot, if there is one.
     // Errors: kCorruption with file and offset; kIoError.
     async::Task<Status> recover();
+
+    // For point reads of kCurrent on another core, without a lock and without a message to this
+    // one.
+    [[nodiscard]] std::unique_ptr<memory::RowReader> add_reader() { return tables_.add_reader(); }
 
     Lookup find(Table table, ByteView key, ByteView* value) override;
     void hint(Table table, ByteView key) override;
@@ -62,19 +66,24 @@ public:
 
 private:
     async::Task<Status> persist_alone(Index wanted, std::uint64_t wanted_generation);
+    async::Task<Status> create_directory();
+    async::Task<Status> verify_tables();
     async::Task<Status> verify_snapshot();
+    async::Task<void> collect_in_background();
+    void end_batch(Index applied);
 
     env::Env* env_;
     std::string directory_;
     MemoryEngineOptions options_;
     memory::TableSet tables_;
     std::uint64_t side_bytes_ = 0;
-    Index durable_;
+    Index durable_;                         // of the newest snapshot
     std::uint64_t durable_generation_ = 0;  // of the tables that the newest snapshot shows
     std::uint64_t disk_bytes_ = 0;
-    memory::MemorySnapshotSource* persisting_ = nullptr;
+    memory::MemorySnapshotSource* persisting_ = nullptr;  // null: no snapshot is being written
     async::Gate gate_;
     async::Semaphore persist_turn_;
+    bool is_collecting_ = false;
     bool is_closed_ = false;
 };
 

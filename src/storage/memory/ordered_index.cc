@@ -13,11 +13,21 @@ namespace {
 // Keys are compared one by one from so few on: their entries were all prefetched.
 constexpr unsigned kPrefetchedMax = 8;
 
+// Where `ref` stands in the leaf. Looks at four refs in each step without branches between them;
+// what stands behind the last is stale and found only where a ref is missing.
 unsigned place_of(const Leaf& leaf, Ref ref) {
-    const auto* end = leaf.refs.begin() + leaf.count;
-    const auto* at = std::find(leaf.refs.begin(), end, ref);
-    KVSTORE_ASSERT(at != end);
-    return static_cast<unsigned>(at - leaf.refs.begin());
+    static_assert(Leaf::kCapacity % 4 == 0);
+    const Ref* refs = leaf.refs.data();
+    unsigned at = 0;
+    while (at < leaf.count && (refs[at] != ref) & (refs[at + 1] != ref) & (refs[at + 2] != ref) &
+                                  (refs[at + 3] != ref)) {
+        at += 4;
+    }
+    while (at < leaf.count && refs[at] != ref) {
+        ++at;
+    }
+    KVSTORE_ASSERT(at < leaf.count);
+    return at;
 }
 
 void insert_ref(Leaf& leaf, unsigned at, Ref ref) {
@@ -177,15 +187,24 @@ bool OrderedIndex::is_after_all(ByteView key) const {
     return last_->count == 0 || key_of(last_->refs[last_->count - 1]) < key;
 }
 
-void OrderedIndex::insert(ByteView key, Ref ref) {
-    Path path;
-    if (is_after_all(key)) {
-        path.leaf = last_;
-        insert_at(path, last_->count, key, ref);
+void OrderedIndex::approach(ByteView key, Approach& to) const {
+    to.is_after_all = is_after_all(key);
+    if (to.is_after_all) {
+        to.leaf = last_;
         return;
     }
-    descend(key, path);
-    insert_at(path, lower_bound_in(*path.leaf, key), key, ref);
+    descend(key, to);
+    for (std::size_t line = 0; line < sizeof(Leaf); line += 64) {
+        __builtin_prefetch(reinterpret_cast<const char*>(to.leaf) + line);
+    }
+}
+
+void OrderedIndex::insert(Approach& to, ByteView key, Ref ref) {
+    insert_at(to, to.is_after_all ? to.leaf->count : lower_bound_in(*to.leaf, key), key, ref);
+}
+
+void OrderedIndex::replace(const Approach& to, Ref old_ref, Ref new_ref) {
+    to.leaf->refs[place_of(*to.leaf, old_ref)] = new_ref;
 }
 
 Ref OrderedIndex::insert_or_replace(ByteView key, Ref ref) {
@@ -202,11 +221,6 @@ Ref OrderedIndex::insert_or_replace(ByteView key, Ref ref) {
     }
     insert_at(path, at, key, ref);
     return kNullRef;
-}
-
-void OrderedIndex::replace(ByteView key, Ref old_ref, Ref new_ref) {
-    Leaf* leaf = find_leaf(key);
-    leaf->refs[place_of(*leaf, old_ref)] = new_ref;
 }
 
 // The steps of `path` need not be known while the leaf has room.
@@ -246,7 +260,7 @@ bool OrderedIndex::make_room(Path& path, unsigned at, ByteView key, Ref ref) {
         split_leaf(path);
         return true;
     }
-    Step& parent = path.steps[height_ - 1];
+    const Path::Step& parent = path.steps[height_ - 1];
     const ByteView left = key_of(path.leaf->refs[Leaf::kCapacity - 1]);
     const Ref separator = make_separator(arena_, shortest_separator(left, key));
     Leaf* added = new_leaf();
@@ -261,7 +275,7 @@ bool OrderedIndex::share_with_neighbour(Path& path) {
         return false;
     }
     Leaf& leaf = *path.leaf;
-    const Step& parent = path.steps[height_ - 1];
+    const Path::Step& parent = path.steps[height_ - 1];
     if (parent.child > 0) {
         Leaf& left = *leaf_at(parent.node->children[parent.child - 1]);
         if (left.count + kShareMin <= Leaf::kCapacity) {
@@ -305,7 +319,7 @@ void OrderedIndex::split_leaf(Path& path) {
     link_after(leaf, right);
     const ByteView bytes =
         shortest_separator(key_of(leaf.refs[leaf.count - 1]), key_of(right.refs[0]));
-    const Step& parent = path.steps[height_ - 1];
+    const Path::Step& parent = path.steps[height_ - 1];
     insert_child(*arena_, *parent.node, parent.child, make_separator(arena_, bytes), right.self);
 }
 
@@ -335,7 +349,7 @@ bool OrderedIndex::split_parent_if_full(Path& path) {
         return true;
     }
     // Up to the root everything is full: a new root.
-    KVSTORE_ASSERT(height_ + 1 < kHeightMax);
+    KVSTORE_ASSERT(height_ + 1 < Path::kHeightMax);
     Inner* root = new_inner(height_ + 1);
     root->children[0] = root_;
     root_ = root->self;
@@ -346,7 +360,7 @@ bool OrderedIndex::split_parent_if_full(Path& path) {
 // Requires: the node at depth - 1 has room.
 void OrderedIndex::split_inner(Path& path, unsigned depth) {
     Inner& node = *path.steps[depth].node;
-    const Step& parent = path.steps[depth - 1];
+    const Path::Step& parent = path.steps[depth - 1];
     // A node that grows at its end, as under ascending keys, stays full.
     const bool is_at_end = path.steps[depth].child == node.count;
     const unsigned middle = is_at_end ? node.count - 2 : node.count / 2;
@@ -409,7 +423,7 @@ void OrderedIndex::erase_at(Path& path, unsigned from, unsigned to) {
 }
 
 void OrderedIndex::shrink_leaf(Path& path) {
-    const Step& parent = path.steps[height_ - 1];
+    const Path::Step& parent = path.steps[height_ - 1];
     const unsigned count = path.leaf->count;
     if (parent.child > 0 &&
         leaf_at(parent.node->children[parent.child - 1])->count + count <= Leaf::kCapacity) {
@@ -443,7 +457,7 @@ void OrderedIndex::remove_leaf(Path& path) {
     while (depth > 0 && path.steps[depth].node->count == 0) {
         --depth;
     }
-    const Step& kept = path.steps[depth];
+    const Path::Step& kept = path.steps[depth];
     if (kept.node->count == 0) {
         // The whole tree hangs on this leaf: it becomes the root.
         for (unsigned i = 0; i < height_; ++i) {
@@ -487,7 +501,7 @@ void OrderedIndex::shrink_inner(Path& path, unsigned depth) {
     if (node.count >= Inner::kCapacity / 4) {
         return;
     }
-    const Step& parent = path.steps[depth - 1];
+    const Path::Step& parent = path.steps[depth - 1];
     const auto fits = [this, &parent, &node](unsigned child) {
         return inner_at(parent.node->children[child])->count + node.count + 1 <= Inner::kCapacity;
     };

@@ -48,13 +48,19 @@ public:
     // Returns: kNullRef when the key is not there.
     [[nodiscard]] Ref find(ByteView key) const;
 
-    // Requires: `key` is not there and is the key of `ref`.
-    void insert(ByteView key, Ref ref);
+    // The way to the leaf of one key; ended by any change.
+    struct Approach;
+    // Goes to the leaf where `key` belongs and has it fetched, so that something else can be done
+    // before insert() or replace().
+    void approach(ByteView key, Approach& to) const;
+    // Requires: `to` was approached by `key`, which is not there and is the key of `ref`.
+    void insert(Approach& to, ByteView key, Ref ref);
+    // Requires: `to` was approached by the key of `old_ref`, which is there.
+    static void replace(const Approach& to, Ref old_ref, Ref new_ref);
+
     // Puts `ref` in its place, or in that of the ref with the same key.
     // Returns: the ref that was there, or kNullRef.
     [[nodiscard]] Ref insert_or_replace(ByteView key, Ref ref);
-    // Requires: `old_ref` is there under `key`.
-    void replace(ByteView key, Ref old_ref, Ref new_ref);
     void erase(ByteView key, Ref ref);
 
     // Takes out the keys of one leaf from the first at or after `from` on, up to `to` (exclusive;
@@ -63,25 +69,18 @@ public:
     [[nodiscard]] bool erase_some(ByteView from, ByteView to, std::vector<Ref>& erased);
 
     [[nodiscard]] std::uint64_t key_count() const { return key_count_; }
+    // Whether `key` is after every key here.
+    [[nodiscard]] bool is_after_all(ByteView key) const;
 
     // Aborts where an invariant does not hold.
     void check() const;
 
 private:
-    static constexpr std::size_t kHeightMax = 12;
     // A neighbour must have so much room before a full leaf gives to it: one move makes room for
     // many inserts.
     static constexpr unsigned kShareMin = 8;
 
-    struct Step {
-        Inner* node;
-        unsigned child;
-    };
-    // The way from the root to a leaf.
-    struct Path {
-        std::array<Step, kHeightMax> steps;
-        Leaf* leaf = nullptr;
-    };
+    using Path = Approach;
 
     [[nodiscard]] Leaf* leaf_at(Ref ref) const {
         return reinterpret_cast<Leaf*>(arena_->address(ref));
@@ -97,8 +96,6 @@ private:
     void descend(ByteView key, Path& path) const;
     void descend_to_last(Path& path) const;
     [[nodiscard]] unsigned lower_bound_in(const Leaf& leaf, ByteView key) const;
-    [[nodiscard]] bool is_after_all(ByteView key) const;
-
     void insert_at(Path& path, unsigned at, ByteView key, Ref ref);
     bool make_room(Path& path, unsigned at, ByteView key, Ref ref);
     bool share_with_neighbour(Path& path);
@@ -125,6 +122,18 @@ private:
     Leaf* first_ = nullptr;
     Leaf* last_ = nullptr;
     std::uint64_t key_count_ = 0;
+};
+
+struct OrderedIndex::Approach {
+    static constexpr std::size_t kHeightMax = 12;
+    struct Step {
+        Inner* node;
+        unsigned child;
+    };
+
+    std::array<Step, kHeightMax> steps;  // from the root down; those above the leaf are set
+    Leaf* leaf = nullptr;
+    bool is_after_all = false;  // the steps are not set then
 };
 
 }  // namespace kvstore::storage::memory

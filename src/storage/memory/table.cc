@@ -1,5 +1,7 @@
 #include "storage/memory/table.h"
 
+#include <utility>
+
 #include "base/assert.h"
 #include "base/hash.h"
 
@@ -8,6 +10,9 @@ namespace {
 
 // A cursor fetches the entries so far ahead of it.
 constexpr unsigned kPrefetchDistance = 8;
+
+// So many appended entries wait for their bucket to come.
+constexpr std::size_t kAppendedMax = 16;
 
 }  // namespace
 
@@ -75,6 +80,13 @@ MemoryTable::MemoryTable(EpochDomain* epochs, Access access) : epochs_(epochs), 
 
 MemoryTable::~MemoryTable() = default;
 
+bool MemoryTable::find(ByteView key, ByteView* value) {
+    if (hinted_begin_ != hinted_end_) {
+        follow_hint();
+    }
+    return std::as_const(*this).find(key, value);
+}
+
 bool MemoryTable::find(ByteView key, ByteView* value) const {
     Ref ref = kNullRef;
     if (hash_.has_value()) {
@@ -103,16 +115,23 @@ bool MemoryTable::find_from_any_core(ByteView key, Bytes* value) const {
     return true;
 }
 
-void MemoryTable::hint(ByteView key) const {
-    if (hash_.has_value()) {
-        hash_->prefetch(hash64(key));
+void MemoryTable::hint(ByteView key) {
+    if (!hash_.has_value()) {
+        return;
+    }
+    const std::uint64_t hash = hash64(key);
+    hash_->prefetch(hash);
+    hinted_[hinted_end_ % hinted_.size()] = hash;
+    ++hinted_end_;
+    if (hinted_end_ - hinted_begin_ >= hinted_.size()) {
+        follow_hint();
     }
 }
 
-void MemoryTable::hint_entry(ByteView key) const {
-    if (hash_.has_value()) {
-        hash_->prefetch_entries(hash64(key));
-    }
+// The bucket of the oldest hint has come: on to its entry.
+void MemoryTable::follow_hint() {
+    hash_->prefetch_entries(hinted_[hinted_begin_ % hinted_.size()]);
+    ++hinted_begin_;
 }
 
 Arena::Blob MemoryTable::new_entry(ByteView key, ByteView head, ByteView tail) {
@@ -122,28 +141,65 @@ Arena::Blob MemoryTable::new_entry(ByteView key, ByteView head, ByteView tail) {
 }
 
 bool MemoryTable::put(ByteView key, ByteView head, ByteView tail) {
+    if (hash_.has_value()) {
+        return put_hashed(key, head, tail);
+    }
     const Arena::Blob entry = new_entry(key, head, tail);
     // The caller's key may lie in the entry that is replaced; ours stays.
-    const ByteView own_key = read_entry(entry.data).key;
-    Ref old = kNullRef;
-    if (!hash_.has_value()) {
-        old = tree_.insert_or_replace(own_key, entry.ref);
-    } else {
-        const std::uint64_t hash = hash64(own_key);
-        const HashIndex::Place place = hash_->find(hash, own_key);
-        if (place.bucket != nullptr) {
-            old = HashIndex::ref_at(place);
-            HashIndex::replace(place, entry.ref);
-            tree_.replace(own_key, old, entry.ref);
-        } else {
-            hash_->insert(hash, entry.ref);
-            tree_.insert(own_key, entry.ref);
-        }
-    }
+    const Ref old = tree_.insert_or_replace(read_entry(entry.data).key, entry.ref);
     if (old != kNullRef) {
         retire(old);
     }
     return old == kNullRef;
+}
+
+// Waits for memory once rather than four times: the bucket comes while the tree is descended, leaf
+// and old entry come while the new entry is written.
+bool MemoryTable::put_hashed(ByteView key, ByteView head, ByteView tail) {
+    if (hinted_begin_ != hinted_end_) {
+        follow_hint();
+    }
+    const std::uint64_t hash = hash64(key);
+    hash_->prefetch(hash);
+    OrderedIndex::Approach approach;
+    tree_.approach(key, approach);
+    hash_->prefetch_entries(hash);
+    const Arena::Blob entry = new_entry(key, head, tail);
+    const HashIndex::Place place = hash_->find(hash, key);
+    if (place.bucket == nullptr) {
+        hash_->insert(hash, entry.ref);
+        tree_.insert(approach, key, entry.ref);
+        return true;
+    }
+    const Ref old = HashIndex::ref_at(place);
+    HashIndex::replace(place, entry.ref);
+    OrderedIndex::replace(approach, old, entry.ref);
+    retire(old);
+    return false;
+}
+
+void MemoryTable::append(ByteView key, ByteView value) {
+    const Arena::Blob entry = new_entry(key, value, {});
+    OrderedIndex::Approach approach;
+    tree_.approach(key, approach);
+    tree_.insert(approach, key, entry.ref);
+    if (!hash_.has_value()) {
+        return;
+    }
+    const std::uint64_t hash = hash64(key);
+    hash_->prefetch(hash);
+    appended_.push_back({.hash = hash, .ref = entry.ref});
+    if (appended_.size() > kAppendedMax) {
+        hash_->insert(appended_.front().hash, appended_.front().ref);
+        appended_.pop_front();
+    }
+}
+
+void MemoryTable::end_append() {
+    for (const Appended& appended : appended_) {
+        hash_->insert(appended.hash, appended.ref);
+    }
+    appended_.clear();
 }
 
 bool MemoryTable::erase(ByteView key) {
@@ -211,7 +267,9 @@ std::optional<Bytes> MemoryTable::move_entries(ByteView from, std::size_t count_
             if (hash_.has_value()) {
                 HashIndex::replace(hash_->find(hash64(entry.key), entry.key), moved.ref);
             }
-            tree_.replace(entry.key, ref, moved.ref);
+            OrderedIndex::Approach approach;
+            tree_.approach(entry.key, approach);
+            OrderedIndex::replace(approach, ref, moved.ref);
             retire(ref);
         }
         place = tree_.next(place);
@@ -225,6 +283,29 @@ std::optional<Bytes> MemoryTable::move_entries(ByteView from, std::size_t count_
 std::uint64_t MemoryTable::memory_bytes() const {
     return arena_.memory_bytes() + retired_.size() * sizeof(Retired) +
            (hash_.has_value() ? hash_->memory_bytes() : 0);
+}
+
+Result<std::optional<Bytes>> MemoryTable::verify_some(ByteView from, std::size_t count_max) const {
+    OrderedIndex::Place place = tree_.lower_bound(from);
+    ByteView previous;
+    for (std::size_t i = 0; i < count_max && place.leaf != nullptr; ++i) {
+        const ByteView key = read_entry(arena_.address(place.ref())).key;
+        if (i > 0 && key <= previous) {
+            return Status(Code::kCorruption, "the tree in memory is out of order");
+        }
+        if (hash_.has_value()) {
+            const HashIndex::Place found = hash_->find(hash64(key), key);
+            if (found.bucket == nullptr || HashIndex::ref_at(found) != place.ref()) {
+                return Status(Code::kCorruption, "hash and tree in memory disagree");
+            }
+        }
+        previous = key;
+        place = tree_.next(place);
+    }
+    if (place.leaf == nullptr) {
+        return std::optional<Bytes>();
+    }
+    return std::optional<Bytes>(read_entry(arena_.address(place.ref())).key);
 }
 
 void MemoryTable::check() const {

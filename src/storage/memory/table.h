@@ -5,6 +5,7 @@
 // and tree; the old entry is freed when the epoch in which it was unlinked is over.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/status.h"
 #include "storage/memory/arena.h"
 #include "storage/memory/entry.h"
 #include "storage/memory/epoch.h"
@@ -65,15 +67,21 @@ public:
 
     // `*value` stays until the entry is replaced or erased, and then until the next reclaim().
     bool find(ByteView key, ByteView* value) const;
+    // The same, and goes on with hints.
+    bool find(ByteView key, ByteView* value);
     // Copies the value out. Requires: the core's EpochDomain::Reader is inside; a hashed table.
     bool find_from_any_core(ByteView key, Bytes* value) const;
-    // Fetches what a lookup of `key` will touch first.
-    void hint(ByteView key) const;
-    // The next step, when that has come.
-    void hint_entry(ByteView key) const;
+    // Fetches what finding or putting `key` will touch. Each hint, find and put takes the oldest
+    // hint one step further, so that a batch's hints overlap.
+    void hint(ByteView key);
 
     // Returns: whether the key is new.
     bool put(ByteView key, ByteView head, ByteView tail);
+    // As put(), faster, for keys in rising order into a table that has none after them. Point reads
+    // see them after end_append().
+    void append(ByteView key, ByteView value);
+    [[nodiscard]] bool is_after_all(ByteView key) const { return tree_.is_after_all(key); }
+    void end_append();
     // Returns: whether the key was there.
     bool erase(ByteView key);
     void erase_range(ByteView from, ByteView to);
@@ -98,6 +106,11 @@ public:
         return hash_.has_value() ? Access::kHashedAndOrdered : Access::kOrdered;
     }
 
+    // Looks at `count_max` entries from `from` on.
+    // Returns: where to go on; nullopt at the end.
+    // Errors:  kCorruption: entries out of order, or the hash does not lead to one of them.
+    [[nodiscard]] Result<std::optional<Bytes>> verify_some(ByteView from,
+                                                           std::size_t count_max) const;
     // Aborts where tree, hash and arena disagree.
     void check() const;
 
@@ -107,6 +120,13 @@ private:
         Ref ref;
     };
 
+    struct Appended {
+        std::uint64_t hash;
+        Ref ref;
+    };
+
+    bool put_hashed(ByteView key, ByteView head, ByteView tail);
+    void follow_hint();
     Arena::Blob new_entry(ByteView key, ByteView head, ByteView tail);
     void retire(Ref ref);
 
@@ -117,6 +137,12 @@ private:
     // In the order of their epochs.
     std::deque<Retired> retired_;
     std::size_t retired_bytes_ = 0;
+    // In tree and arena, not yet in the hash.
+    std::deque<Appended> appended_;
+    // Hashes whose buckets are on their way; a ring.
+    std::array<std::uint64_t, 8> hinted_{};
+    unsigned hinted_begin_ = 0;
+    unsigned hinted_end_ = 0;
 };
 
 }  // namespace kvstore::storage::memory

@@ -72,6 +72,19 @@ void TableSet::put(Table table, ByteView key, ByteView head, ByteView tail) {
     slot(table)->put(key, head, tail);
 }
 
+void TableSet::append(Table table, ByteView key, ByteView value) {
+    KVSTORE_ASSERT(observers_.empty());
+    ++generation_;
+    batch_is_open_ = true;
+    slot(table)->append(key, value);
+}
+
+void TableSet::end_append() {
+    for (const auto& table : tables_) {
+        table->end_append();
+    }
+}
+
 void TableSet::erase(Table table, ByteView key) {
     if (should_collect(kBatchWritesMax, kBatchBytesMax)) {
         collect();

@@ -63,11 +63,15 @@ public:
     bool find(Table table, ByteView key, ByteView* value) const {
         return rows(table).find(key, value);
     }
-
-    void hint(Table table, ByteView key) const { rows(table).hint(key); }
-    void hint_entry(Table table, ByteView key) const { rows(table).hint_entry(key); }
+    // The same, and goes on with hints.
+    bool find(Table table, ByteView key, ByteView* value) { return slot(table)->find(key, value); }
+    void hint(Table table, ByteView key) { slot(table)->hint(key); }
 
     void put(Table table, ByteView key, ByteView head, ByteView tail);
+    // As put(), faster, for keys in rising order into a table that has none after them;
+    // end_append() before anything else. Requires: no observer.
+    void append(Table table, ByteView key, ByteView value);
+    void end_append();
     void erase(Table table, ByteView key);
     void erase_range(Table table, ByteView from, ByteView to);
     void commit(Index applied);
@@ -89,6 +93,8 @@ public:
     bool collect();
     // Moves entries together, a bounded step at a time. Returns: whether there is more to do.
     bool compact_step();
+    // Whether a cleared table still has to be taken apart.
+    [[nodiscard]] bool has_dying() const { return !dying_.empty(); }
     void check() const;
 
     void add_observer(WriteObserver* observer) { observers_.push_back(observer); }
