@@ -65,7 +65,7 @@ struct DiskFaults {
     Duration stall{};
 
     // Faults above `capacity` strike only calls whose path begins with this.
-    std::string path_prefix;
+    std::string path_prefix{};
 };
 
 struct DiskOptions {
@@ -91,7 +91,7 @@ struct LinkOptions {
 };
 
 struct NetworkOptions {
-    LinkOptions link;
+    LinkOptions link{};
     DurationRange loopback{std::chrono::microseconds(5), std::chrono::microseconds(30)};
     // Bytes of one direction that were sent and not yet read.
     std::size_t socket_buffer = 256U << 10U;
@@ -103,8 +103,8 @@ struct NetworkOptions {
 };
 
 struct WorldOptions {
-    DiskOptions disk;
-    NetworkOptions network;
+    DiskOptions disk{};
+    NetworkOptions network{};
     // How long a loop turn keeps its core busy.
     DurationRange turn{std::chrono::microseconds(1), std::chrono::microseconds(5)};
     // Wall clocks of new hosts are apart by at most this, either way.

@@ -60,8 +60,7 @@ public:
     [[nodiscard]] Random& random() { return timeline_.random(); }
 
     void run_for(Duration span);
-    // False when `limit` passed, or nothing is left to happen, before `done()` held. It is asked
-    // after every event.
+    // False when `limit` passed before `done()` held. It is asked after every event.
     template <typename Predicate>
     bool run_until(Predicate done, Duration limit = kRunLimit);
     // Calls `action` outside all hosts when `span` has passed: for faults in the middle of things.
@@ -138,6 +137,7 @@ bool World::run_until(Predicate done, Duration limit) {
     const MonotonicTime end = now() + limit;
     while (!done()) {
         if (!step(end)) {
+            timeline_.advance_to(end);
             return done();
         }
     }

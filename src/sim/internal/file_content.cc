@@ -1,6 +1,5 @@
 #include "sim/internal/file_content.h"
 
-#include <algorithm>
 #include <cstring>
 
 #include "base/assert.h"
@@ -81,13 +80,6 @@ void FileContent::add_version(std::uint64_t number, SectorState& state, SectorVe
     dirty_.insert(number);
 }
 
-void FileContent::resize(std::uint64_t size, Operation operation) {
-    if (size != size_) {
-        size_ = size;
-        size_steps_.push_back(SizeStep{.size = size, .operation = operation});
-    }
-}
-
 FileContent::Operation FileContent::begin_write(std::uint64_t offset,
                                                 ByteView data,
                                                 WriteFate fate) {
@@ -109,7 +101,11 @@ FileContent::Operation FileContent::begin_write(std::uint64_t offset,
         rest.remove_prefix(part.size());
     }
     if (!data.empty()) {
-        resize(std::max(size_, offset + data.size()), operation);
+        const std::uint64_t end = offset + data.size();
+        size_ = std::max(size_, end);
+        if (end > durable_size_ || !size_steps_.empty()) {
+            size_steps_.push_back(SizeStep{.size = end, .operation = operation});
+        }
     }
     return operation;
 }
@@ -132,7 +128,8 @@ FileContent::Operation FileContent::begin_truncate(std::uint64_t size) {
                     .content = std::move(content), .operation = operation, .is_truncation = true});
         }
     }
-    resize(size, operation);
+    size_ = size;
+    size_steps_.push_back(SizeStep{.size = size, .operation = operation, .is_truncation = true});
     return operation;
 }
 
@@ -158,14 +155,12 @@ void FileContent::persist_sector(SectorState& state, Covers covers) {
 
 template <typename Covers>
 void FileContent::persist_size(Covers covers) {
-    for (std::size_t count = size_steps_.size(); count > 0; --count) {
-        if (covers(size_steps_[count - 1].operation)) {
-            durable_size_ = size_steps_[count - 1].size;
-            size_steps_.erase(size_steps_.begin(),
-                              size_steps_.begin() + static_cast<std::ptrdiff_t>(count));
-            return;
+    for (const SizeStep& step : size_steps_) {
+        if (covers(step.operation)) {
+            durable_size_ = step.applied_to(durable_size_);
         }
     }
+    std::erase_if(size_steps_, [&covers](const SizeStep& step) { return covers(step.operation); });
 }
 
 // Frees what is zero, clean and beyond the end, so that a truncated file gives its space back.
@@ -246,12 +241,11 @@ void FileContent::fail_sync(const SyncPoint& point, Random& random) {
 
 // Chooses the size after a crash, and tells which change gave it (0: the durable one).
 void FileContent::settle_size(Random& random, Operation* settled) {
-    const std::uint64_t chosen = random.below(size_steps_.size() + 1);
+    const std::uint64_t count = random.below(size_steps_.size() + 1);
     *settled = 0;
-    if (chosen > 0) {
-        const SizeStep& step = size_steps_[static_cast<std::size_t>(chosen - 1)];
-        durable_size_ = step.size;
-        *settled = step.operation;
+    for (std::size_t i = 0; i < count; ++i) {
+        durable_size_ = size_steps_[i].applied_to(durable_size_);
+        *settled = size_steps_[i].operation;
     }
     size_steps_.clear();
     size_ = durable_size_;

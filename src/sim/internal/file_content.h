@@ -6,6 +6,7 @@
 // file in any of the sizes it had since the last sync.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <map>
@@ -86,9 +87,15 @@ private:
         SectorRef cached;
         std::vector<SectorVersion> pending;
     };
+    // A change that decides the size: a write reaches at least to `size`, a truncation sets it.
     struct SizeStep {
         std::uint64_t size = 0;
         Operation operation = 0;
+        bool is_truncation = false;
+
+        [[nodiscard]] std::uint64_t applied_to(std::uint64_t before) const {
+            return is_truncation ? size : std::max(before, size);
+        }
     };
 
     // More versions of one sector than this are thinned out, while no call relies on them.
@@ -96,7 +103,6 @@ private:
 
     [[nodiscard]] static SectorRef with_bytes(const SectorRef& base, std::size_t at, ByteView data);
     void add_version(std::uint64_t number, SectorState& state, SectorVersion version);
-    void resize(std::uint64_t size, Operation operation);
     template <typename Covers>
     static void persist_sector(SectorState& state, Covers covers);
     template <typename Covers>
@@ -112,7 +118,7 @@ private:
     std::set<std::uint64_t> dirty_;
     std::uint64_t size_ = 0;
     std::uint64_t durable_size_ = 0;
-    std::vector<SizeStep> size_steps_;  // since durable_size_
+    std::vector<SizeStep> size_steps_;  // not yet in durable_size_, oldest first
     std::set<Operation> under_way_;
     std::size_t sync_count_ = 0;  // under way
     Operation last_operation_ = 0;

@@ -99,7 +99,12 @@ void Stream::put_on_wire(Side from, Packet packet) {
     }
     timeline.trace(
         TraceKind::kPacket, static_cast<std::uint64_t>(packet.kind), hash64(packet.data));
-    arrival = std::max(arrival, sender.last_arrival);
+    if (arrival < sender.last_arrival) {
+        // Close behind the packet before, and sometimes just too late to be read with it.
+        const bool is_apart = timeline.random().chance(1, 2);
+        arrival = sender.last_arrival +
+                  timeline.pick({Duration{}, std::chrono::microseconds(is_apart ? 20 : 0)});
+    }
     sender.last_arrival = arrival;
     sender.wire.push_back(std::move(packet));
     timeline.add(arrival, nullptr, [stream = shared_from_this(), from] { stream->arrive(from); });
