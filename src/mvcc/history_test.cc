@@ -29,6 +29,19 @@ std::size_t rows(ShardFixture& fixture, Table table) {
     return fixture.engine().rows(table).size();
 }
 
+TEST(History, HasTheRowsOfItsSpecification) {
+    ShardFixture fixture;
+    fixture.set_now_ms(0);
+    fixture.put("k", "v");
+    const Bytes log_key("\0\0\0\0\0\0\0\x01\0\0\0\0", 12);
+    const Bytes log_value("\x01\x01k\x00\x01\0\0\0\0\0\0\0\x01\x00\x01v", 16);
+    const Bytes index_key("k\0\x01\xff\xff\xff\xff\xff\xff\xff\xfe", 11);
+    const Bytes index_value("\x01\0", 2);
+    EXPECT_EQ(fixture.engine().rows(Table::kLog), (testing::MapEngine::Rows{{log_key, log_value}}));
+    EXPECT_EQ(fixture.engine().rows(Table::kIndex),
+              (testing::MapEngine::Rows{{index_key, index_value}}));
+}
+
 // ---- as of ----
 
 TEST(FindAsOf, ShowsWhatStoodThereThen) {
