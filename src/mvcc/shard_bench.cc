@@ -9,6 +9,7 @@
 #include "mvcc/command.h"
 #include "mvcc/shard.h"
 #include "mvcc/testing/map_engine.h"
+#include "mvcc/testing/one_record_engine.h"
 #include "mvcc/testing/run_now.h"
 
 namespace kvstore::mvcc {
@@ -16,6 +17,7 @@ namespace {
 
 using storage::Table;
 using testing::MapEngine;
+using testing::OneRecordEngine;
 
 constexpr std::size_t kKeyCount = 1024;
 constexpr std::size_t kValueBytes = 100;
@@ -33,8 +35,7 @@ std::vector<Bytes> make_puts(const std::vector<Bytes>& keys) {
     const Bytes value(kValueBytes, 'v');
     std::vector<Bytes> commands(keys.size());
     for (std::size_t i = 0; i < keys.size(); ++i) {
-        const Operation operation{
-            .kind = OperationKind::kPut, .key = keys[i], .argument = value, .delta = 0};
+        const Operation operation{.kind = OperationKind::kPut, .key = keys[i], .argument = value};
         encode_command(Version(1'000'000, 0), operation, commands[i]);
     }
     return commands;
@@ -49,23 +50,18 @@ public:
     std::uint64_t changed = 0;
 };
 
-void apply_puts(benchmark::State& state, std::uint64_t history_ms) {
-    const auto keys = make_keys();
-    const auto commands = make_puts(keys);
-    MapEngine engine;
+// One put a turn, a batch for every kBatch of them.
+void apply_puts(benchmark::State& state, storage::Engine& engine, std::uint64_t history_ms) {
+    const auto commands = make_puts(make_keys());
     auto shard = testing::run_now(Shard::open(&engine, history_ms)).value();
     CountingSink sink;
     Index index;
-    std::size_t at = 0;
     for (auto _ : state) {
         index = index.next();
-        benchmark::DoNotOptimize(shard->apply(index, commands[at], &sink).ok());
-        at = (at + 1) % commands.size();
+        const Bytes& command = commands[index.value() % commands.size()];
+        benchmark::DoNotOptimize(shard->apply(index, command, &sink).ok());
         if (index.value() % kBatch == 0) {
             benchmark::DoNotOptimize(shard->finish_batch().ok());
-            if (shard->has_compaction_due()) {
-                benchmark::DoNotOptimize(shard->sweep_compacted(kBatch * 4).ok());
-            }
         }
     }
     state.SetItemsProcessed(static_cast<std::int64_t>(sink.changed));
@@ -90,74 +86,14 @@ void engine_alone(benchmark::State& state) {
     }
 }
 
-// An engine that does nothing: what stands at every key is always the same record.
-class OneRecordEngine final : public storage::Engine {
-public:
-    storage::Lookup find(Table /*table*/, ByteView /*key*/, ByteView* value) override {
-        *value = stored_;
-        return stored_.empty() ? storage::Lookup::kAbsent : storage::Lookup::kFound;
-    }
-    async::Task<Result<std::optional<Bytes>>> load(Table /*table*/, Bytes /*key*/) override {
-        co_return std::optional<Bytes>();
-    }
-    [[nodiscard]] bool is_resident() const override { return true; }
-    async::Task<Status> prefetch(std::vector<Bytes> /*keys*/) override { co_return Status(); }
-    Result<bool> find_blocking(Table /*table*/, ByteView /*key*/, ByteView* /*value*/) override {
-        return false;
-    }
-    [[nodiscard]] std::unique_ptr<storage::View> view() override { return nullptr; }
-    [[nodiscard]] bool view_blocks() const override { return false; }
-    using Engine::put;
-    void put(Table table, ByteView /*key*/, ByteView head, ByteView tail) override {
-        if (table == Table::kCurrent) {
-            stored_.assign(head);
-            stored_.append(tail);
-        }
-    }
-    void erase(Table /*table*/, ByteView /*key*/) override {}
-    void erase_range(Table /*table*/, ByteView /*from*/, ByteView /*to*/) override {}
-    Status commit(Index applied) override {
-        applied_ = applied;
-        return {};
-    }
-    async::Task<Status> commit_when_ready(Index /*applied*/) override { co_return Status(); }
-    [[nodiscard]] Index applied_index() const override { return applied_; }
-    [[nodiscard]] Index durable_index() const override { return applied_; }
-    async::Task<Status> persist() override { co_return Status(); }
-    [[nodiscard]] std::unique_ptr<storage::SnapshotSource> snapshot_source() override {
-        return nullptr;
-    }
-    async::Task<Status> verify() override { co_return Status(); }
-    async::Task<Status> compact() override { co_return Status(); }
-    [[nodiscard]] storage::EngineStatistics statistics() const override { return {}; }
-    async::Task<Status> close() override { co_return Status(); }
-
-private:
-    Bytes stored_;
-    Index applied_;
-};
-
 void put_over_nothing(benchmark::State& state) {
-    const auto keys = make_keys();
-    const auto commands = make_puts(keys);
     OneRecordEngine engine;
-    auto shard =
-        testing::run_now(Shard::open(&engine, static_cast<std::uint64_t>(state.range(0)))).value();
-    CountingSink sink;
-    Index index;
-    for (auto _ : state) {
-        index = index.next();
-        benchmark::DoNotOptimize(
-            shard->apply(index, commands[index.value() % commands.size()], &sink).ok());
-        if (index.value() % kBatch == 0) {
-            benchmark::DoNotOptimize(shard->finish_batch().ok());
-        }
-    }
-    state.SetItemsProcessed(static_cast<std::int64_t>(sink.changed));
+    apply_puts(state, engine, static_cast<std::uint64_t>(state.range(0)));
 }
 
 void put_over_map(benchmark::State& state) {
-    apply_puts(state, 0);
+    MapEngine engine;
+    apply_puts(state, engine, 0);
 }
 
 void encode_put(benchmark::State& state) {

@@ -1,5 +1,5 @@
 // Damage of every kind, done to a sound shard: none may pass.
-#include <functional>
+#include <iterator>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -41,7 +41,8 @@ protected:
         EXPECT_EQ(verified.code(), Code::kCorruption);
         EXPECT_NE(verified.message().find(words), std::string_view::npos) << verified.to_string();
     }
-    void damage_state(const std::function<void(ShardState&)>& change) {
+    template <typename Change>
+    void damage_state(Change change) {
         ShardState state = fixture_.state();
         change(state);
         const auto raw = internal::encode_state(state, fixture_.shard().applied_index());
