@@ -160,6 +160,7 @@ Status Kv::check_limits(const mvcc::Operation& operation) const {
                     std::to_string(limits.key_bytes_max) + " are allowed (limits.key_bytes_max)"};
     }
     const bool argument_is_key = operation.kind == mvcc::OperationKind::kMove ||
+                                 operation.kind == mvcc::OperationKind::kCopy ||
                                  operation.kind == mvcc::OperationKind::kDeleteRange;
     const std::size_t argument_max =
         argument_is_key ? limits.key_bytes_max : limits.value_bytes_max;

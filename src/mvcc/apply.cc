@@ -17,7 +17,7 @@ Applier::Applier(storage::Engine& engine, ShardState& state, std::size_t value_b
     : engine_(engine), state_(state), writer_(engine, state), value_bytes_max_(value_bytes_max) {}
 
 const Applier::Kind& Applier::kind_of(OperationKind kind) {
-    static constexpr std::array<Kind, 14> kKinds = {{
+    static constexpr std::array<Kind, 15> kKinds = {{
         {},
         {.handler = &Applier::get, .on_one_key = true},
         {.handler = &Applier::put, .on_one_key = true},
@@ -32,8 +32,9 @@ const Applier::Kind& Applier::kind_of(OperationKind kind) {
         {.handler = &Applier::expire},
         {.handler = &Applier::compact},
         {.handler = &Applier::configure},
+        {.handler = &Applier::move},
     }};
-    static_assert(kKinds.size() == static_cast<std::size_t>(OperationKind::kConfigure) + 1);
+    static_assert(kKinds.size() == static_cast<std::size_t>(OperationKind::kCopy) + 1);
     const auto at = static_cast<std::size_t>(kind);
     KVSTORE_ASSERT(at < kKinds.size());
     KVSTORE_ASSERT(kKinds[at].handler != nullptr);

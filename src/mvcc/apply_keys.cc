@@ -33,6 +33,7 @@ bool Applier::takes_expiry(const Operation& operation) const {
         case ExpiryCondition::kOnlyIfSome: return now != 0;
         case ExpiryCondition::kOnlyIfGreater: return now != 0 && then > now;
         case ExpiryCondition::kOnlyIfLess: return now == 0 || then < now;
+        case ExpiryCondition::kOnlyIfSomeAndLess: return now != 0 && then < now;
     }
     return false;
 }
@@ -60,6 +61,7 @@ Status Applier::set_expiry(const Operation& operation) {
     return {};
 }
 
+// Also copies, which differ in what becomes of the source.
 Status Applier::move(const Operation& operation) {
     const ByteView from = operation.key;
     const ByteView to = operation.argument;
@@ -90,7 +92,9 @@ Status Applier::move(const Operation& operation) {
     record.expires_at_ms = source.record.expires_at_ms;
     record.lease = source.record.lease;
     writer_.put(to, found_, record);
-    writer_.erase(from, source, Change::Kind::kDelete);
+    if (operation.kind == OperationKind::kMove) {
+        writer_.erase(from, source, Change::Kind::kDelete);
+    }
     result_.changed = true;
     return {};
 }

@@ -130,6 +130,7 @@ bool sizes_are_allowed(const Operation& operation) {
             return operation.key.size() <= kKeyBytesMax + 1 &&
                    operation.argument.size() <= kKeyBytesMax + 1;
         case OperationKind::kMove:
+        case OperationKind::kCopy:
             return operation.key.size() <= kKeyBytesMax &&
                    operation.argument.size() <= kKeyBytesMax;
         default:
@@ -145,9 +146,9 @@ bool take_enums(unsigned kind, unsigned flags, Operation& operation) {
     operation.expiry_mode = static_cast<ExpiryMode>(mode);
     operation.expiry_condition = static_cast<ExpiryCondition>(condition);
     return kind >= static_cast<unsigned>(OperationKind::kGet) &&
-           kind <= static_cast<unsigned>(OperationKind::kConfigure) &&
+           kind <= static_cast<unsigned>(OperationKind::kCopy) &&
            mode <= static_cast<unsigned>(ExpiryMode::kAt) &&
-           condition <= static_cast<unsigned>(ExpiryCondition::kOnlyIfLess) &&
+           condition <= static_cast<unsigned>(ExpiryCondition::kOnlyIfSomeAndLess) &&
            (flags & ~kKnownFlags) == 0;
 }
 
@@ -234,7 +235,8 @@ void collect_keys_of(const std::vector<Operation>& operations, std::vector<Bytes
                 break;
             case OperationKind::kCompact:
             case OperationKind::kConfigure: break;
-            case OperationKind::kMove: keys.emplace_back(operation.argument); [[fallthrough]];
+            case OperationKind::kMove:
+            case OperationKind::kCopy: keys.emplace_back(operation.argument); [[fallthrough]];
             default: keys.emplace_back(operation.key);
         }
     }

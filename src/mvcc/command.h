@@ -35,6 +35,7 @@ enum class OperationKind : std::uint8_t {
     kExpire = 11,     // deletes `key` if its mod_revision is condition.revision and it has expired
     kCompact = 12,    // forgets history at and below revision `delta`
     kConfigure = 13,  // keep history for `delta` ms from now on (0: none)
+    kCopy = 14,       // as kMove, but the record of `key` stays
 };
 
 enum class ConditionKind : std::uint8_t {
@@ -70,6 +71,7 @@ enum class ExpiryCondition : std::uint8_t {
     kOnlyIfSome = 2,
     kOnlyIfGreater = 3,  // no expiry counts as infinite
     kOnlyIfLess = 4,
+    kOnlyIfSomeAndLess = 5,
 };
 
 struct Operation {
@@ -80,7 +82,7 @@ struct Operation {
     bool wants_previous = false;
     ByteView key{};
     ByteView argument{};
-    Condition condition{};  // on `key`; for kMove on the destination
+    Condition condition{};  // on `key`; for kMove and kCopy on the destination
     std::int64_t delta = 0;
     std::uint64_t expires_at_ms = 0;
     std::uint64_t lease = 0;
@@ -119,7 +121,7 @@ void collect_keys(const Command& command, std::vector<Bytes>& keys);
 
 struct OperationResult {
     // kOk; kConflict (its condition, or the expiry condition, did not hold); kNotFound (kSetExpiry,
-    // kMove of an absent key); kInvalidArgument (not an integer, not a float); kOutOfRange
+    // kMove, kCopy of an absent key); kInvalidArgument (not an integer, not a float); kOutOfRange
     // (overflow, NaN or infinity); kTooLarge; kWrongType; kCompacted and kFutureRevision
     // (kCompact).
     Code code = Code::kOk;

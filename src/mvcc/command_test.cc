@@ -161,12 +161,12 @@ TEST(Command, IsRefusedInAnotherFormat) {
 TEST(Command, IsRefusedWithWhatIsNotKnown) {
     constexpr std::size_t kKindAt = 12;
     constexpr std::size_t kFlagsAt = 13;
-    for (const int kind : {0, 14, 255}) {
+    for (const int kind : {0, 15, 255}) {
         Bytes bytes = encoded(sample_put());
         bytes[kKindAt] = static_cast<char>(kind);
         EXPECT_TRUE(is_refused(bytes)) << kind;
     }
-    for (const unsigned flags : {0x0843U, 0x8040U, 0x0043U, 0x0054U, 0x005cU}) {
+    for (const unsigned flags : {0x0843U, 0x8040U, 0x0043U, 0x0058U, 0x005cU}) {
         Bytes bytes = encoded(sample_put());
         store_fixed(bytes.data() + kFlagsAt, static_cast<std::uint16_t>(flags));
         EXPECT_TRUE(is_refused(bytes)) << flags;

@@ -108,6 +108,7 @@ private:
                                                    OperationKind::kSetRange,
                                                    OperationKind::kSetExpiry,
                                                    OperationKind::kMove,
+                                                   OperationKind::kCopy,
                                                    OperationKind::kExpire};
         return kKinds[random_.below(std::size(kKinds))];
     }
@@ -115,9 +116,11 @@ private:
         Operation operation;
         operation.kind = kind();
         operation.key = key();
-        operation.argument = operation.kind == OperationKind::kMove ? key() : text();
+        const bool has_two_keys =
+            operation.kind == OperationKind::kMove || operation.kind == OperationKind::kCopy;
+        operation.argument = has_two_keys ? key() : text();
         operation.expiry_mode = static_cast<ExpiryMode>(random_.below(3));
-        operation.expiry_condition = static_cast<ExpiryCondition>(random_.below(5));
+        operation.expiry_condition = static_cast<ExpiryCondition>(random_.below(6));
         operation.expires_at_ms = now_ms_ - 20 + random_.below(100);
         operation.wants_previous = random_.chance(1, 3);
         operation.delta = static_cast<std::int64_t>(random_.below(50));

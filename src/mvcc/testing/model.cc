@@ -138,7 +138,9 @@ Model::Told Model::move(const Operation& operation) {
     }
     const ModelRecord record = *visible(operation.key);
     store(operation.argument, record);
-    erase(operation.key);
+    if (operation.kind == OperationKind::kMove) {
+        erase(operation.key);
+    }
     return {.changed = true};
 }
 
@@ -158,10 +160,12 @@ Model::Told Model::set_expiry(const Operation& operation) {
     }
     if (operation.expiry_mode == ExpiryMode::kAt) {
         const ExpiryCondition condition = operation.expiry_condition;
-        const bool refused = (condition == ExpiryCondition::kOnlyIfNone && now != infinite) ||
-                             (condition == ExpiryCondition::kOnlyIfSome && now == infinite) ||
-                             (condition == ExpiryCondition::kOnlyIfGreater && then <= now) ||
-                             (condition == ExpiryCondition::kOnlyIfLess && then >= now);
+        const bool refused =
+            (condition == ExpiryCondition::kOnlyIfNone && now != infinite) ||
+            (condition == ExpiryCondition::kOnlyIfSome && now == infinite) ||
+            (condition == ExpiryCondition::kOnlyIfGreater && then <= now) ||
+            (condition == ExpiryCondition::kOnlyIfLess && then >= now) ||
+            (condition == ExpiryCondition::kOnlyIfSomeAndLess && (now == infinite || then >= now));
         if (refused) {
             return {.code = Code::kConflict};
         }
@@ -174,7 +178,8 @@ Model::Told Model::set_expiry(const Operation& operation) {
 Model::Told Model::apply_one(const Operation& operation) {
     const bool on_one_key =
         operation.kind != OperationKind::kMove && operation.kind != OperationKind::kExpire &&
-        operation.kind != OperationKind::kCompact && operation.kind != OperationKind::kConfigure;
+        operation.kind != OperationKind::kCompact && operation.kind != OperationKind::kConfigure &&
+        operation.kind != OperationKind::kCopy;
     if (on_one_key && !holds(operation.key, operation.condition)) {
         return {.code = Code::kConflict};
     }
@@ -224,7 +229,8 @@ Model::Told Model::apply_one(const Operation& operation) {
             return told;
         }
         case OperationKind::kSetExpiry: return set_expiry(operation);
-        case OperationKind::kMove: return move(operation);
+        case OperationKind::kMove:
+        case OperationKind::kCopy: return move(operation);
         case OperationKind::kExpire: {
             const auto at = now_.find(Bytes(operation.key));
             if (at == now_.end() || old != nullptr ||
