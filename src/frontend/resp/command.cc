@@ -119,6 +119,14 @@ Outcome Call::write(const mvcc::Command& command, const Finisher& finisher, std:
     return Outcome::kSubmitted;
 }
 
+ByteView Call::keep(Bytes bytes) {
+    if (step_ != nullptr) {
+        return step_->kept.emplace_back(std::move(bytes));
+    }
+    kept_ = std::move(bytes);
+    return kept_;
+}
+
 mvcc::Command& Call::scratch_command() {
     return core_.scratch_command();
 }

@@ -13,8 +13,6 @@
 #include "frontend/resp/reply_writer.h"
 #include "frontend/resp/request_parser.h"
 #include "kv/kv.h"
-#include "mvcc/command.h"
-#include "storage/engine.h"
 
 namespace kvstore::resp {
 
@@ -142,6 +140,7 @@ public:
 
     [[nodiscard]] Arguments arguments() const { return arguments_; }
     [[nodiscard]] std::size_t size() const { return arguments_.size(); }
+    [[nodiscard]] const CommandSpec& spec() const { return spec_; }
     [[nodiscard]] std::string_view name() const { return spec_.name; }
     [[nodiscard]] ByteView operator[](std::size_t at) const { return arguments_[at]; }
 
@@ -168,6 +167,8 @@ public:
                   std::int64_t number = 0);
     // As above for several operations; `command` may be used again afterwards.
     Outcome write(const mvcc::Command& command, const Finisher& finisher, std::int64_t number = 0);
+    // Keeps bytes that are not among the arguments as long as the planned operations need them.
+    [[nodiscard]] ByteView keep(Bytes bytes);
     // Room to plan several operations in, empty.
     [[nodiscard]] mvcc::Command& scratch_command();
 
@@ -191,6 +192,7 @@ private:
     ReplyWriter reply_;
     std::span<const LoadedRecord> loaded_;
     TransactionStep* step_ = nullptr;
+    Bytes kept_;
 };
 
 // Whether `text` is `word`, which is in lower case, in any case.

@@ -7,7 +7,8 @@
 
 namespace kvstore::resp {
 
-// Names and values as Redis spells them. Most are only remembered: tools ask for them.
+// Names and values as Redis spells them. Most are only remembered, since tools ask for them: they
+// have no effect here.
 class Configuration {
 public:
     Configuration();
@@ -15,9 +16,13 @@ public:
     [[nodiscard]] const std::map<std::string, std::string, std::less<>>& all() const {
         return values_;
     }
-    [[nodiscard]] bool contains(std::string_view name) const { return values_.contains(name); }
+    // Requires: there is such a parameter.
     [[nodiscard]] std::string_view value(std::string_view name) const;
-    // Requires: contains(name).
+
+    // Whether `value` may be given to the parameter: empty, or why not.
+    [[nodiscard]] static std::string_view refusal(std::string_view name, std::string_view value);
+    [[nodiscard]] static bool is_known(std::string_view name);
+    // Requires: refusal() is empty.
     void set(std::string_view name, std::string_view value);
 
 private:

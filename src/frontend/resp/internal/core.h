@@ -16,6 +16,7 @@
 #include "frontend/resp/command.h"
 #include "frontend/resp/internal/command_table.h"
 #include "frontend/resp/internal/configuration.h"
+#include "frontend/resp/internal/cursors.h"
 #include "frontend/resp/internal/session.h"
 #include "frontend/resp/internal/slot.h"
 #include "frontend/resp/reply_writer.h"
@@ -91,6 +92,7 @@ public:
 
     // ---- settings and statistics ----
 
+    [[nodiscard]] Cursors& cursors() { return cursors_; }
     [[nodiscard]] Configuration& configuration() { return configuration_; }
     [[nodiscard]] Statistics& statistics() { return statistics_; }
     [[nodiscard]] CommandStatistics& statistics_of(const CommandSpec& spec) {
@@ -124,6 +126,7 @@ private:
     kv::Kv& kv_;
     Options options_;
     Configuration configuration_;
+    Cursors cursors_;
     bool is_stopping_ = false;
     async::Event idle_;  // no session and no slot is left
 

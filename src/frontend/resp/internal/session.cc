@@ -40,7 +40,7 @@ Session::Session(Core& core, env::Connection& connection, std::uint64_t id)
       keyspace_(core.kv().default_keyspace()),
       is_paused_(core.is_paused()) {
     facts_.connected_ms = core.now_ms();
-    facts_.last_used_ms = facts_.connected_ms;
+    facts_.last_used_ms = core.turn_ms();
 }
 
 Session::~Session() {

@@ -8,7 +8,6 @@
 #include "base/bytes.h"
 #include "frontend/resp/command.h"
 #include "frontend/resp/reply_writer.h"
-#include "replication/group.h"
 
 namespace kvstore::resp {
 

@@ -13,10 +13,15 @@ void TransactionQueue::add(const CommandSpec& spec, Arguments arguments) {
     TransactionStep& step = steps_.emplace_back();
     step.spec = &spec;
     step.arguments.assign(arguments);
+    has_keys_ = has_keys_ || spec.kind == CommandKind::kWrite ||
+                (spec.kind == CommandKind::kRead && spec.first_key != 0);
     byte_count_ += step.arguments.byte_count() + sizeof(TransactionStep);
 }
 
 void TransactionQueue::watch(kv::KeyspaceHandle keyspace, ByteView key, Revision mod_revision) {
+    if (watches(*keyspace, key)) {
+        return;  // the first look counts
+    }
     watched_.push_back(
         {.keyspace = std::move(keyspace), .key = Bytes(key), .mod_revision = mod_revision});
 }
@@ -33,6 +38,7 @@ bool TransactionQueue::watches(const kv::Keyspace& keyspace, ByteView key) const
 void TransactionQueue::close() {
     is_open_ = false;
     is_spoiled_ = false;
+    has_keys_ = false;
     byte_count_ = 0;
     steps_.clear();
     watched_.clear();
@@ -98,6 +104,7 @@ void Transaction::plan_step(Session& session, TransactionStep& step) {
     const Outcome outcome = step.spec->handler(call);
     KVSTORE_ASSERT(outcome == Outcome::kReplied || outcome == Outcome::kSubmitted);
     step.is_done = outcome == Outcome::kReplied;
+    has_awaited_ = has_awaited_ || step.awaited != nullptr;
     core_.count_call(*step.spec);
 }
 

@@ -13,7 +13,6 @@
 #include "base/id.h"
 #include "frontend/resp/command.h"
 #include "kv/kv.h"
-#include "mvcc/command.h"
 
 namespace kvstore::resp {
 
@@ -33,6 +32,7 @@ public:
     AwaitedHandler awaited = nullptr;
     Bytes reply;
     bool is_done = false;
+    std::deque<Bytes> kept;  // that the operations show
 
     // For Call::write(): adds the operations to the transaction's.
     void plan(const mvcc::Operation& operation, const Finisher& how, std::int64_t with_number);
@@ -58,6 +58,8 @@ public:
     [[nodiscard]] bool watches(const kv::Keyspace& keyspace, ByteView key) const;
     [[nodiscard]] const std::vector<WatchedKey>& watched() const { return watched_; }
     void unwatch() { watched_.clear(); }
+    // Whether the shard orders it: it reads, writes or compares keys.
+    [[nodiscard]] bool has_keys() const { return has_keys_ || !watched_.empty(); }
     [[nodiscard]] std::size_t size() const { return steps_.size(); }
     [[nodiscard]] std::size_t byte_count() const { return byte_count_; }
     // Ends the transaction and forgets what was watched.
@@ -69,6 +71,7 @@ public:
 private:
     bool is_open_ = false;
     bool is_spoiled_ = false;
+    bool has_keys_ = false;
     std::size_t byte_count_ = 0;
     std::deque<TransactionStep> steps_;
     std::vector<WatchedKey> watched_;

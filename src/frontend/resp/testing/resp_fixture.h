@@ -12,7 +12,6 @@
 #include "frontend/resp/server.h"
 #include "kv/kv.h"
 #include "metrics/registry.h"
-#include "replication/host.h"
 #include "sim/world.h"
 
 namespace kvstore::resp {
