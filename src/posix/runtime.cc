@@ -29,7 +29,8 @@ struct Runtime::Core {
           services(scheduler),
           entropy(),
           disk(options.root_directory, pool, file_io()),
-          network({scheduler, reactor, clock, services}, options.input_bytes_max),
+          network({scheduler, reactor, clock, services},
+                  {options.input_bytes_max, options.sweep_interval}),
           env{scheduler, clock, disk, network, entropy} {}
 
     [[nodiscard]] FileIo& file_io() {
@@ -55,19 +56,19 @@ struct Runtime::Core {
 
 // Waits for what the world brings, unless there is work at hand, and runs one turn of it.
 void Runtime::Core::run_turn() {
+    // Announced before looking for work: what other threads post from here on wakes us, and what
+    // they posted before is seen.
+    reactor.prepare_to_sleep();
     Duration timeout = Duration::zero();
-    const bool may_wait = !scheduler.has_work() && !network.has_unread();
-    if (may_wait) {
+    if (scheduler.has_work() || network.has_unread()) {
+        reactor.woke_up();
+    } else {
+        // As of now rather than of the turn's beginning, which may be a while ago.
+        clock.refresh();
         timeout = clock.until_next_timer().value_or(Duration(-1));
-        reactor.prepare_to_sleep();
-        if (scheduler.has_work()) {
-            timeout = Duration::zero();
-        }
     }
     const bool has_events = reactor.wait(timeout);
-    if (may_wait) {
-        reactor.woke_up();
-    }
+    reactor.woke_up();
     clock.refresh();
     // The kernel may have ended the wait to hand over completions, without an event: it makes one
     // afterwards, which would cost a turn of its own.

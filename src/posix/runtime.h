@@ -1,6 +1,8 @@
 // One core on Linux: its event loop, and the env::Env that everything on the core sees.
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -9,6 +11,8 @@
 
 #include "async/task.h"
 #include "base/callback.h"
+#include "base/status.h"
+#include "base/time.h"
 #include "env/env.h"
 
 namespace kvstore::posix {
@@ -23,6 +27,9 @@ struct RuntimeOptions {
     bool use_io_uring = true;
     // No input buffer grows beyond this, whatever a protocol does; the connection is closed.
     std::size_t input_bytes_max = std::size_t{1} << 30U;
+    // How often connections are looked at: the idle give memory back, and those that are closing
+    // and make no progress are cut off after a few looks.
+    Duration sweep_interval = std::chrono::seconds(2);
 };
 
 // The loop of one core.

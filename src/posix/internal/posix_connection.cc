@@ -275,6 +275,10 @@ void PosixConnection::after_flush() {
             state_ = State::kLingering;
             idle_sweeps_ = 0;
             network_.retire(*this);
+            // What came meanwhile, perhaps the peer's end, has had its event.
+            if (is_readable_) {
+                swallow_input();
+            }
         }
         return;
     }

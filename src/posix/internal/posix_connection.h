@@ -66,7 +66,8 @@ public:
     // Tells the handler that it is over, and drops it.
     // Returns: whether the connection lingers; else it is to be destroyed.
     bool report_end();
-    // Called every kSweepInterval: gives back memory of the idle, and ends what makes no progress.
+    // Called every RuntimeOptions::sweep_interval: gives back memory of the idle, and ends what
+    // makes no progress.
     void sweep();
 
     // The network's notes: the place among its connections, and which of its lists name this one.

@@ -53,8 +53,7 @@ int pending_error(int descriptor) {
 
 }  // namespace
 
-PosixNetwork::PosixNetwork(World world, std::size_t input_bytes_max)
-    : world_(world), input_bytes_max_(input_bytes_max) {}
+PosixNetwork::PosixNetwork(World world, Limits limits) : world_(world), limits_(limits) {}
 
 PosixNetwork::~PosixNetwork() {
     KVSTORE_ASSERT(connections_.empty());
@@ -73,8 +72,8 @@ Result<PosixConnection*> PosixNetwork::adopt(int descriptor, env::Address peer) 
     connection->position = connections_.size();
     connections_.push_back(std::move(connection));
     if (sweep_timer_ == env::TimerId()) {
-        sweep_timer_ =
-            world_.clock.start_timer(world_.clock.now() + kSweepInterval, [this] { sweep(); });
+        sweep_timer_ = world_.clock.start_timer(world_.clock.now() + limits_.sweep_interval,
+                                                [this] { sweep(); });
     }
     return connections_.back().get();
 }
@@ -227,8 +226,8 @@ void PosixNetwork::sweep() {
     }
     sweep_timer_ = env::TimerId();
     if (!connections_.empty() && !is_stopped_) {
-        sweep_timer_ =
-            world_.clock.start_timer(world_.clock.now() + kSweepInterval, [this] { sweep(); });
+        sweep_timer_ = world_.clock.start_timer(world_.clock.now() + limits_.sweep_interval,
+                                                [this] { sweep(); });
     }
 }
 

@@ -20,16 +20,17 @@ class ConnectAttempt;
 
 class PosixNetwork final : public env::Network {
 public:
-    // How often connections are looked at for memory to give back.
-    static constexpr std::chrono::seconds kSweepInterval{2};
-
     struct World {
         async::Scheduler& scheduler;
         Reactor& reactor;
         PosixClock& clock;
         AsioServices& services;
     };
-    PosixNetwork(World world, std::size_t input_bytes_max);
+    struct Limits {
+        std::size_t input_bytes_max = 0;
+        Duration sweep_interval;
+    };
+    PosixNetwork(World world, Limits limits);
     PosixNetwork(const PosixNetwork&) = delete;
     PosixNetwork& operator=(const PosixNetwork&) = delete;
     // Requires: stopped.
@@ -56,7 +57,7 @@ public:
     // For the connections.
     [[nodiscard]] async::Scheduler& scheduler() const { return world_.scheduler; }
     [[nodiscard]] Reactor& reactor() const { return world_.reactor; }
-    [[nodiscard]] std::size_t input_bytes_max() const { return input_bytes_max_; }
+    [[nodiscard]] std::size_t input_bytes_max() const { return limits_.input_bytes_max; }
     void read_later(PosixConnection& connection);
     void retire(PosixConnection& connection);
 
@@ -71,7 +72,7 @@ private:
     void sweep();
 
     World world_;
-    std::size_t input_bytes_max_;
+    Limits limits_;
     bool is_stopped_ = false;
     env::TimerId sweep_timer_;
     std::vector<std::unique_ptr<PosixConnection>> connections_;
