@@ -122,6 +122,9 @@ bool append_own(Core& core, std::vector<Entry> entries) {
     // The leader's own copy counts once it is durable (thesis 10.2.1), not before.
     core.self_answers.push_back(
         {.kind = MessageKind::kAppendReply, .term = core.term, .index = index});
+    if (KVSTORE_RAFT_MUTANT(kOwnCopyCountsBeforePersist)) {
+        on_match(core, core.id(), index);
+    }
     return true;
 }
 
@@ -210,6 +213,9 @@ bool maybe_commit(Core& core) {
             const Progress* progress = core.peers().find(id);
             return progress != nullptr ? progress->match() : Index();
         });
+    }
+    if (KVSTORE_RAFT_MUTANT(kCommitsOnlyTheLastIndex) && candidate != core.log.last_index()) {
+        return false;
     }
     // Thesis 3.6.2 and figure 3.7 (8 in the paper): counting copies commits entries of
     // this term only; older ones are committed by standing beneath one.

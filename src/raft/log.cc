@@ -233,7 +233,9 @@ void Log::truncate_writes(Index from) {
 }
 
 Index Log::max_applicable() const {
-    return apply_with_persist_ ? committed_ : std::min(committed_, durable());
+    return apply_with_persist_ || KVSTORE_RAFT_MUTANT(kAppliesBeforePersist)
+               ? committed_
+               : std::min(committed_, durable());
 }
 
 bool Log::has_entries_to_apply() const {

@@ -82,6 +82,12 @@ Ready Node::ready() {
     const bool promises = hard.term != core.shown_hard.term || hard.vote != core.shown_hard.vote;
     if (hard != core.shown_hard) {
         ready.hard = core.shown_hard = hard;
+        if (KVSTORE_RAFT_MUTANT(kVoteNotPersisted)) {
+            ready.hard->vote = kNoNode;
+        }
+        if (KVSTORE_RAFT_MUTANT(kTermNotPersisted) && ready.append.empty()) {
+            ready.hard.reset();
+        }
     }
     // Before the entries leave the log: what may be applied is decided by what is durable
     // now, or by what this Ready makes durable.

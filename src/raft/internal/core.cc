@@ -40,7 +40,7 @@ void send(Core& core, Message message) {
 }
 
 void quarantine(Core& core, std::string reason) {
-    if (core.quarantined) {
+    if (core.quarantined || KVSTORE_RAFT_MUTANT(kSurvivesItsFailedWrite)) {
         return;
     }
     core.quarantined = true;

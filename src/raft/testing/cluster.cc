@@ -473,8 +473,13 @@ void Cluster::isolate(NodeId id) {
 }
 
 void Cluster::settle() {
+    constexpr std::size_t kRoundsMax = 3000;
+    constexpr std::size_t kMessagesMax = 20000;
     bool busy = true;
-    while (busy && failure_.empty()) {
+    for (std::size_t round = 0; busy && failure_.empty(); ++round) {
+        if (round == kRoundsMax || messages_.size() > kMessagesMax) {
+            fail("the group does not come to rest");
+        }
         busy = false;
         for (auto& [id, member] : replicas_) {
             if (!member.node.has_value()) {
