@@ -10,6 +10,7 @@
 namespace kvstore::storage {
 namespace {
 
+using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using testing::LogModel;
@@ -59,11 +60,11 @@ TEST(Wal, GathersWhatArrivesWhileARecordIsOnItsWay) {
     const std::uint64_t before = log.wal->statistics().record_count;
     ASSERT_TRUE(log.driver->append_next(kOne, "first").ok());
     // The write takes at least 105 microseconds.
-    log.world.run_for(std::chrono::microseconds(50));
+    log.world.run_for(microseconds(50));
     EXPECT_TRUE(log.driver->client(kOne).durable.empty());
     for (int i = 0; i < 10; ++i) {
         ASSERT_TRUE(log.driver->append_next(kOne, "later").ok());
-        log.world.run_for(std::chrono::microseconds(5));
+        log.world.run_for(microseconds(5));
     }
     log.settle();
     EXPECT_EQ(log.wal->statistics().record_count, before + 2);
@@ -297,6 +298,25 @@ TEST(Wal, AtIntervalsAnswersBeforeTheSyncAndSyncsInTime) {
     EXPECT_EQ(log.recovered.groups[kOne].last, Index(1));
 }
 
+TEST(Wal, ALongUnsyncedTailOutlivesAKillAndThenAPowerCut) {
+    WalFixture log;
+    log.options.durability = Durability::kInterval;
+    log.options.sync_interval = seconds(100);
+    ASSERT_TRUE(log.open().ok());
+    for (int i = 0; i < 1000; ++i) {
+        ASSERT_TRUE(log.driver->append_next(kOne, Bytes(i == 500 ? 3'000'000 : 100, 'x')).ok());
+        log.world.run_for(microseconds(200));
+    }
+    log.settle();
+    const LogModel all = log.driver->model();
+    log.crash(sim::CrashKind::kKill);
+    ASSERT_TRUE(log.open().ok());
+    EXPECT_TRUE(log.recovered == all);
+    log.crash(sim::CrashKind::kPowerLoss);
+    ASSERT_TRUE(log.open().ok());
+    EXPECT_TRUE(log.recovered == all);
+}
+
 TEST(Wal, AQuietLogAtIntervalsStopsSyncing) {
     WalFixture log;
     log.options.durability = Durability::kInterval;
@@ -329,7 +349,7 @@ TEST(Wal, AFailedWriteIsToldToEveryGroupOnceAndEndsTheLog) {
         log.settle();
         log.host.disk_faults().on(call).nth = 1;
         ASSERT_TRUE(log.driver->append_next(kOne, "y").ok());
-        log.world.run_for(std::chrono::microseconds(20));
+        log.world.run_for(microseconds(20));
         ASSERT_TRUE(log.driver->append_next(kOne, "gathered meanwhile").ok());
         log.settle();
 

@@ -16,6 +16,9 @@ namespace {
 // A log begins small and doubles from segment to segment, so that an idle node writes no zeros.
 constexpr std::uint64_t kFirstSegmentBytes = 1U << 20U;
 
+// Room for a header, a checkpoint and some records, in whole sectors.
+constexpr std::uint64_t kSegmentBytesMin = 64U << 10U;
+
 // Creates the directory durably, with its parents.
 async::Task<Status> create_directory(env::Disk* disk, std::string path) {
     auto asked = co_await disk->exists(path);
@@ -60,6 +63,8 @@ public:
     }
 
 private:
+    static constexpr std::size_t kWindowSize = 1U << 20U;
+
     async::Task<Status> copy_record(TailRecord record) {
         RecordBuffer buffer;
         KVSTORE_CO_CHECK_OK(co_await read_payload(record, &buffer));
@@ -89,6 +94,29 @@ private:
     }
 
     async::Task<Status> read_payload(TailRecord record, RecordBuffer* buffer) {
+        const std::size_t size = kRecordHeaderSize + record.length;
+        if (!is_in_window(record, size)) {
+            KVSTORE_CO_CHECK_OK(co_await read_window(record, size));
+        }
+        const auto at = static_cast<std::size_t>(record.offset - window_offset_);
+        const ByteView whole = ByteView(window_).substr(std::min(at, window_.size()), size);
+        if (!is_same_record(whole, record)) {
+            co_return Status(Code::kIoError, "a record reads back differently from a moment ago");
+        }
+        char* to = buffer->room(record.length);
+        buffer->grown(std::copy_n(whole.data() + kRecordHeaderSize, record.length, to));
+        co_return Status();
+    }
+
+    [[nodiscard]] bool is_in_window(const TailRecord& record, std::size_t size) const {
+        return from_ != nullptr && from_segment_ == record.segment &&
+               record.offset >= window_offset_ &&
+               record.offset + size <= window_offset_ + window_.size();
+    }
+
+    // Reads the record and what follows it: a log synced at intervals may have a tail of many small
+    // records.
+    async::Task<Status> read_window(TailRecord record, std::size_t size) {
         if (from_ == nullptr || from_segment_ != record.segment) {
             const std::string path =
                 directory_ + "/" +
@@ -97,17 +125,11 @@ private:
             KVSTORE_CO_TRY(from_, std::move(opened));
             from_segment_ = record.segment;
         }
-        const std::uint64_t begin = record.offset / env::kSectorSize * env::kSectorSize;
-        const auto skipped = static_cast<std::size_t>(record.offset - begin);
-        const std::size_t size = kRecordHeaderSize + record.length;
-        auto read = co_await from_->read(begin, round_up(skipped + size, env::kSectorSize));
-        KVSTORE_CO_TRY(const Bytes bytes, std::move(read));
-        const ByteView whole = ByteView(bytes).substr(std::min(skipped, bytes.size()), size);
-        if (!is_same_record(whole, record)) {
-            co_return Status(Code::kIoError, "a record reads back differently from a moment ago");
-        }
-        char* to = buffer->room(record.length);
-        buffer->grown(std::copy_n(whole.data() + kRecordHeaderSize, record.length, to));
+        window_offset_ = record.offset / env::kSectorSize * env::kSectorSize;
+        const std::size_t wanted =
+            std::max(kWindowSize, size + static_cast<std::size_t>(record.offset - window_offset_));
+        auto read = co_await from_->read(window_offset_, round_up(wanted, env::kSectorSize));
+        KVSTORE_CO_TRY(window_, std::move(read));
         co_return Status();
     }
 
@@ -129,6 +151,8 @@ private:
     NeedsVisitor needs_;
     std::unique_ptr<env::File> from_;
     std::uint64_t from_segment_ = 0;
+    Bytes window_;
+    std::uint64_t window_offset_ = 0;
     RecordBuffer first_;
 };
 
@@ -164,6 +188,8 @@ async::Task<Result<std::unique_ptr<Wal>>> Wal::open(env::Env* env,
                                                     std::string directory,
                                                     WalOptions options,
                                                     WalVisitor* visitor) {
+    options.segment_bytes =
+        round_up(std::max(options.segment_bytes, kSegmentBytesMin), env::kSectorSize);
     KVSTORE_CO_CHECK_OK(co_await create_directory(&env->disk, directory));
     GroupLedger ledger;
     LogReplay replay(&ledger, visitor);

@@ -3,13 +3,13 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <functional>
 #include <iterator>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "base/callback.h"
 #include "base/random.h"
 #include "env/clock.h"
 #include "storage/wal/testing/log_model.h"
@@ -33,7 +33,7 @@ public:
     std::vector<Index> durable;
     std::vector<std::string> failures;
     Effect failed_effect = Effect::kNone;
-    std::function<void(Index)> told;
+    Callback<void(Index)> told;
 };
 
 // Appends to one log through several groups.
@@ -138,7 +138,7 @@ public:
     }
 
     // Whether `recovered` is what a crash may leave that keeps the first `count_min` steps.
-    [[nodiscard]] bool allows(const LogModel& recovered, std::size_t count_min) const {
+    [[nodiscard]] bool allows(const LogModel& recovered, std::size_t count_min) {
         const LogModel seen = recovered.without_released(released);
         LogModel model = begin_;
         for (std::size_t k = 0; k <= steps_.size(); ++k) {
@@ -156,7 +156,7 @@ public:
     std::map<GroupId, Index> released;
 
 private:
-    using Step = std::function<Status(LogModel&)>;
+    using Step = Callback<Status(LogModel&)>;
 
     Status take(GroupId group, Status appended, Step step) {
         if (appended.ok()) {

@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/log.h"
 #include "sim/world.h"
 #include "storage/wal/testing/log_driver.h"
 #include "storage/wal/wal.h"
@@ -19,8 +20,11 @@ public:
         : world(seed, world_options), host(world.add_host("n1")) {
         options.segment_bytes = 64U << 10U;
         options.disk_reserve_bytes = 0;
+        // Crashes and failures by the hundred would each be logged.
+        set_log_level(LogLevel::kOff);
     }
     ~WalFixture() {
+        set_log_level(log_level_before_);
         if (wal != nullptr && host.is_up()) {
             static_cast<void>(stop());
         } else if (wal != nullptr) {
@@ -105,6 +109,9 @@ public:
     LogModel recovered;
     std::unique_ptr<Wal> wal;
     std::unique_ptr<LogDriver> driver;
+
+private:
+    LogLevel log_level_before_ = log_level();
 };
 
 }  // namespace kvstore::storage::testing
