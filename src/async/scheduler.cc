@@ -49,8 +49,8 @@ void Scheduler::post_from_any_thread(Callback<void()> work) {
         raw->next = before;
     } while (!remote_.compare_exchange_weak(
         before, raw, std::memory_order_release, std::memory_order_relaxed));
-    // The node belongs to the core from here on, and may be gone. Only the first post since the last
-    // drain needs to wake the loop: it takes all of them.
+    // The node belongs to the core from here on, and may be gone. Only the first post since the
+    // last drain needs to wake the loop: it takes all of them.
     if (before == nullptr && wake_) {
         wake_();
     }

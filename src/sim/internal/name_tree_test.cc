@@ -89,6 +89,23 @@ TEST(NameTree, NeverLeavesNothingWhereARenameReplacedAFile) {
               (Outcomes{"a", "a a.new"}));
 }
 
+// What was renamed must not be lost because its old name was given to another file.
+TEST(NameTree, NeverKeepsALaterUseOfANameWithoutTheRenameThatFreedIt) {
+    for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
+        NameTree tree;
+        make_file(tree, "a");
+        const NodeRef old = tree.find("a");
+        sync(tree, "");
+        rename(tree, "a", "b");
+        make_file(tree, "a");
+        Random random(seed);
+
+        tree.crash(random, 512);
+
+        EXPECT_TRUE(tree.find("a") == old || tree.find("b") == old) << seed;
+    }
+}
+
 TEST(NameTree, KeepsARenameBetweenFoldersAsAWholeOnceEitherIsSynced) {
     for (const std::string synced : {"x", "y"}) {
         EXPECT_EQ(after_crashes([&synced](NameTree& tree) {

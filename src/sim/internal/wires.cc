@@ -288,6 +288,9 @@ bool Wires::is_blocked(const Host& from, const Host& to) const {
 }
 
 std::shared_ptr<Stream> Wires::open(Host& client, Host& server) {
+    if (streams_.size() >= 2 * live_streams_ + 64) {
+        live_streams_ = streams().size();
+    }
     auto stream = std::make_shared<Stream>(*this, client, server);
     streams_.push_back(stream);
     return stream;

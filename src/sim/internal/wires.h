@@ -141,6 +141,7 @@ private:
     std::map<Pair, LinkOptions> links_;
     std::set<Pair> blocked_;
     std::vector<std::weak_ptr<Stream>> streams_;
+    std::size_t live_streams_ = 0;  // when streams_ was last cleared of the ended ones
 };
 
 }  // namespace kvstore::sim::internal
