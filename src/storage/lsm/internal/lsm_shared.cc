@@ -2,13 +2,12 @@
 
 #include <algorithm>
 
-#include <rocksdb/env.h>
-
 namespace kvstore::storage {
 namespace {
 
-// From eight jobs on RocksDB flushes one shard's memtables in parallel, where 7.8.3 can misorder
-// them after a failed flush (fixed in 7.9.0).
+// RocksDB's threads are one pool a process, sized by the largest number of jobs that an engine asks
+// for. From eight jobs on RocksDB flushes one shard's memtables in parallel, where 7.8.3 can
+// misorder them after a failed flush (fixed in 7.9.0).
 constexpr unsigned kBackgroundThreadsMax = 7;
 
 }  // namespace
@@ -20,11 +19,7 @@ LsmShared::LsmShared(const LsmSharedOptions& options)
       write_buffers_(std::make_shared<rocksdb::WriteBufferManager>(options.write_buffer_bytes)),
       record_cache_bytes_(options.cache_bytes / 2),
       background_threads_(
-          static_cast<int>(std::clamp(options.background_threads, 2U, kBackgroundThreadsMax))) {
-    // The threads are RocksDB's own, one pool a process: flushes high, compactions low.
-    rocksdb::Env::Default()->SetBackgroundThreads(1, rocksdb::Env::HIGH);
-    rocksdb::Env::Default()->SetBackgroundThreads(background_threads_ - 1, rocksdb::Env::LOW);
-}
+          static_cast<int>(std::clamp(options.background_threads, 2U, kBackgroundThreadsMax))) {}
 
 std::shared_ptr<LsmShared> make_lsm_shared(const LsmSharedOptions& options) {
     return std::make_shared<LsmShared>(options);
