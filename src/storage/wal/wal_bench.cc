@@ -19,6 +19,10 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;  // NOLINT: a benchmark measures real time
 
+void print(const std::string& line) {
+    static_cast<void>(std::fputs((line + "\n").c_str(), stdout));
+}
+
 class CountingVisitor final : public WalVisitor {
 public:
     Status on_entry(const LogEntry& entry) override {
@@ -42,7 +46,7 @@ public:
         told_.set();
     }
     void on_log_failed(const Status& why) override {
-        std::fprintf(stderr, "%s\n", why.to_string().c_str());
+        print(why.to_string());
         std::abort();
     }
     async::Task<void> wait_for(Index index) {
@@ -71,10 +75,8 @@ public:
         auto opened = co_await Wal::open(env_, "wal", options, &visitor);
         KVSTORE_CO_TRY(wal_, std::move(opened));
         const double seconds = seconds_since(begin);
-        std::printf("recovered %llu entries in %.3f s: %.2f M/s\n",
-                    static_cast<unsigned long long>(visitor.entry_count),
-                    seconds,
-                    static_cast<double>(visitor.entry_count) / seconds / 1e6);
+        print("recovered " + std::to_string(visitor.entry_count) + " entries in " +
+              std::to_string(seconds) + " s");
         last_ = visitor.last;
         co_return Status();
     }
@@ -90,10 +92,8 @@ public:
             co_await client_.wait_for(last_);
         }
         const double seconds = seconds_since(begin);
-        std::printf("%d entries a record: %.0f records/s, %.1f us each\n",
-                    batch_size,
-                    batch_count / seconds,
-                    seconds / batch_count * 1e6);
+        print(std::to_string(batch_size) +
+              " entries a record: " + std::to_string(seconds / batch_count * 1e6) + " us each");
         co_return Status();
     }
 
@@ -109,10 +109,9 @@ public:
             appending += seconds_since(from);
             co_await client_.wait_for(last_);
         }
-        std::printf("%llu entries in %.2f s, %.0f ns an append\n",
-                    static_cast<unsigned long long>(count),
-                    seconds_since(begin),
-                    appending / static_cast<double>(count) * 1e9);
+        print(std::to_string(count) + " entries in " + std::to_string(seconds_since(begin)) +
+              " s, " + std::to_string(appending / static_cast<double>(count) * 1e9) +
+              " ns an append");
         co_return Status();
     }
 
@@ -155,7 +154,7 @@ async::Task<Status> run(env::Env* env, std::uint64_t entry_count) {
 
 int main(int argument_count, char** arguments) {
     if (argument_count < 2) {
-        std::fprintf(stderr, "usage: %s <folder> [entries]\n", arguments[0]);
+        kvstore::storage::print("usage: storage_wal_bench <folder> [entries]");
         return 2;
     }
     const std::uint64_t entry_count =
@@ -164,7 +163,7 @@ int main(int argument_count, char** arguments) {
     const kvstore::Status done =
         runtime.block_on(kvstore::storage::run(&runtime.env(), entry_count));
     if (!done.ok()) {
-        std::fprintf(stderr, "%s\n", done.to_string().c_str());
+        kvstore::storage::print(done.to_string());
         return 1;
     }
     return 0;

@@ -221,6 +221,23 @@ TEST(WalCrash, AKillLosesNothingThatTheOperatingSystemHas) {
     }
 }
 
+TEST(WalCrash, AKillDuringTheFirstOpenLeavesNothingThatALaterPowerCutTakesAway) {
+    for (int kill_at = 0; kill_at < 40; ++kill_at) {
+        WalFixture log(static_cast<std::uint64_t>(kill_at));
+        log.world.after(std::chrono::microseconds(100) * kill_at,
+                        [&] { log.world.crash(log.host, sim::CrashKind::kKill); });
+        static_cast<void>(log.open());
+        log.world.run_for(std::chrono::milliseconds(10));
+        log.crash(sim::CrashKind::kKill);
+        ASSERT_TRUE(log.open().ok());
+        ASSERT_TRUE(log.driver->append_next(GroupId(1), "kept").ok());
+        log.settle();
+        log.crash(sim::CrashKind::kPowerLoss);
+        ASSERT_TRUE(log.open().ok());
+        ASSERT_EQ(log.recovered.groups[GroupId(1)].last, Index(1)) << kill_at;
+    }
+}
+
 TEST(WalCrash, APowerCutLosesAtMostAnIntervalOfWhatIsSyncedAtIntervals) {
     for (std::uint64_t seed = 51; seed <= 53; ++seed) {
         expect_no_problem({.seed = seed, .durability = Durability::kInterval});

@@ -19,13 +19,9 @@ constexpr std::uint64_t kFirstSegmentBytes = 1U << 20U;
 // Room for a header, a checkpoint and some records, in whole sectors.
 constexpr std::uint64_t kSegmentBytesMin = 64U << 10U;
 
-// Creates the directory durably, with its parents.
+// Creates the directory durably, with its parents. Also one that is there may not be on the device,
+// when an earlier start was killed here.
 async::Task<Status> create_directory(env::Disk* disk, std::string path) {
-    auto asked = co_await disk->exists(path);
-    KVSTORE_CO_TRY(const bool exists, std::move(asked));
-    if (exists) {
-        co_return Status();
-    }
     KVSTORE_CO_CHECK_OK(co_await disk->create_directories(path));
     while (!path.empty()) {
         const std::size_t slash = path.rfind('/');
