@@ -3,7 +3,6 @@
 #include <array>
 
 #include "base/assert.h"
-#include "base/hash.h"
 #include "storage/memory/entry.h"
 
 namespace kvstore::storage::memory {
@@ -84,12 +83,12 @@ void clear_slot(Bucket& bucket, unsigned slot) noexcept {
 
 }  // namespace
 
-HashIndex::HashIndex(const Arena* arena) : arena_(arena) {
+HashIndex::HashIndex(const Arena* arena, std::uint64_t seed) : arena_(arena), seed_(seed) {
     buckets_.resize(1);
 }
 
 std::uint64_t HashIndex::hash_of(Ref ref) const {
-    return hash64(read_entry(arena_->address(ref)).key);
+    return hash(read_entry(arena_->address(ref)).key);
 }
 
 bool HashIndex::holds(Ref ref, ByteView key) const {

@@ -19,6 +19,7 @@
 #include <cstdint>
 
 #include "base/bytes.h"
+#include "base/hash.h"
 #include "storage/memory/arena.h"
 #include "storage/memory/bucket_array.h"
 
@@ -30,10 +31,14 @@ namespace kvstore::storage::memory {
 //             a chain has no empty overflow bucket
 class HashIndex {
 public:
-    explicit HashIndex(const Arena* arena);
+    // A `seed` that nobody outside knows keeps clients from choosing keys that all share a bucket.
+    HashIndex(const Arena* arena, std::uint64_t seed);
     HashIndex(const HashIndex&) = delete;
     HashIndex& operator=(const HashIndex&) = delete;
     ~HashIndex() = default;
+
+    // The hash that the other calls want. Any core.
+    [[nodiscard]] std::uint64_t hash(ByteView key) const { return hash64(key, seed_); }
 
     // Where the ref of one key stands. Lasts until the next insert or erase.
     struct Place {
@@ -95,6 +100,7 @@ private:
     void end_move();
 
     const Arena* arena_;
+    const std::uint64_t seed_;
     BucketArray buckets_;
     BucketArray overflow_;
     std::uint32_t bucket_count_ = 1;

@@ -45,6 +45,7 @@ MemoryEngine::MemoryEngine(env::Env* env, std::string directory, MemoryEngineOpt
     : env_(env),
       directory_(std::move(directory)),
       options_(options),
+      tables_(env->entropy.next()),
       gate_(env->scheduler),
       persist_turn_(env->scheduler, 1) {}
 

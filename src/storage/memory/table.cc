@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "base/hash.h"
 
 namespace kvstore::storage::memory {
 namespace {
@@ -72,9 +71,10 @@ ByteView MemoryTable::Cursor::value() const {
 
 // ---- table ----
 
-MemoryTable::MemoryTable(EpochDomain* epochs, Access access) : epochs_(epochs), tree_(&arena_) {
+MemoryTable::MemoryTable(EpochDomain* epochs, Access access, std::uint64_t hash_seed)
+    : epochs_(epochs), tree_(&arena_) {
     if (access == Access::kHashedAndOrdered) {
-        hash_.emplace(&arena_);
+        hash_.emplace(&arena_, hash_seed);
     }
 }
 
@@ -90,7 +90,7 @@ bool MemoryTable::find(ByteView key, ByteView* value) {
 bool MemoryTable::find(ByteView key, ByteView* value) const {
     Ref ref = kNullRef;
     if (hash_.has_value()) {
-        const HashIndex::Place place = hash_->find(hash64(key), key);
+        const HashIndex::Place place = hash_->find(hash_->hash(key), key);
         if (place.bucket == nullptr) {
             return false;
         }
@@ -107,7 +107,7 @@ bool MemoryTable::find(ByteView key, ByteView* value) const {
 
 bool MemoryTable::find_from_any_core(ByteView key, Bytes* value) const {
     KVSTORE_ASSERT(hash_.has_value());
-    const Ref ref = hash_->find_from_any_core(hash64(key), key);
+    const Ref ref = hash_->find_from_any_core(hash_->hash(key), key);
     if (ref == kNullRef) {
         return false;
     }
@@ -119,7 +119,7 @@ void MemoryTable::hint(ByteView key) {
     if (!hash_.has_value()) {
         return;
     }
-    const std::uint64_t hash = hash64(key);
+    const std::uint64_t hash = hash_->hash(key);
     hash_->prefetch(hash);
     hinted_[hinted_end_ % hinted_.size()] = hash;
     ++hinted_end_;
@@ -159,7 +159,7 @@ bool MemoryTable::put_hashed(ByteView key, ByteView head, ByteView tail) {
     if (hinted_begin_ != hinted_end_) {
         follow_hint();
     }
-    const std::uint64_t hash = hash64(key);
+    const std::uint64_t hash = hash_->hash(key);
     hash_->prefetch(hash);
     OrderedIndex::Approach approach;
     tree_.approach(key, approach);
@@ -186,7 +186,7 @@ void MemoryTable::append(ByteView key, ByteView value) {
     if (!hash_.has_value()) {
         return;
     }
-    const std::uint64_t hash = hash64(key);
+    const std::uint64_t hash = hash_->hash(key);
     hash_->prefetch(hash);
     appended_.push_back({.hash = hash, .ref = entry.ref});
     if (appended_.size() > kAppendedMax) {
@@ -205,7 +205,7 @@ void MemoryTable::end_append() {
 bool MemoryTable::erase(ByteView key) {
     Ref ref = kNullRef;
     if (hash_.has_value()) {
-        const std::uint64_t hash = hash64(key);
+        const std::uint64_t hash = hash_->hash(key);
         const HashIndex::Place place = hash_->find(hash, key);
         if (place.bucket != nullptr) {
             ref = HashIndex::ref_at(place);
@@ -231,7 +231,7 @@ void MemoryTable::erase_range(ByteView from, ByteView to) {
         for (const Ref ref : erased) {
             if (hash_.has_value()) {
                 const ByteView key = read_entry(arena_.address(ref)).key;
-                const std::uint64_t hash = hash64(key);
+                const std::uint64_t hash = hash_->hash(key);
                 hash_->erase(hash, hash_->find(hash, key));
             }
             retire(ref);
@@ -265,7 +265,7 @@ std::optional<Bytes> MemoryTable::move_entries(ByteView from, std::size_t count_
             const Entry entry = read_entry(arena_.address(ref));
             const Arena::Blob moved = new_entry(entry.key, entry.value, {});
             if (hash_.has_value()) {
-                HashIndex::replace(hash_->find(hash64(entry.key), entry.key), moved.ref);
+                HashIndex::replace(hash_->find(hash_->hash(entry.key), entry.key), moved.ref);
             }
             OrderedIndex::Approach approach;
             tree_.approach(entry.key, approach);
@@ -294,7 +294,7 @@ Result<std::optional<Bytes>> MemoryTable::verify_some(ByteView from, std::size_t
             return Status(Code::kCorruption, "the tree in memory is out of order");
         }
         if (hash_.has_value()) {
-            const HashIndex::Place found = hash_->find(hash64(key), key);
+            const HashIndex::Place found = hash_->find(hash_->hash(key), key);
             if (found.bucket == nullptr || HashIndex::ref_at(found) != place.ref()) {
                 return Status(Code::kCorruption, "hash and tree in memory disagree");
             }
@@ -319,7 +319,7 @@ void MemoryTable::check() const {
     for (OrderedIndex::Place place = tree_.lower_bound({}); place.leaf != nullptr;
          place = tree_.next(place)) {
         const ByteView key = read_entry(arena_.address(place.ref())).key;
-        const HashIndex::Place found = hash_->find(hash64(key), key);
+        const HashIndex::Place found = hash_->find(hash_->hash(key), key);
         KVSTORE_ASSERT(found.bucket != nullptr);
         KVSTORE_ASSERT(HashIndex::ref_at(found) == place.ref());
     }

@@ -60,7 +60,7 @@ public:
 
     enum class Access : std::uint8_t { kOrdered, kHashedAndOrdered };
 
-    MemoryTable(EpochDomain* epochs, Access access);
+    MemoryTable(EpochDomain* epochs, Access access, std::uint64_t hash_seed);
     MemoryTable(const MemoryTable&) = delete;
     MemoryTable& operator=(const MemoryTable&) = delete;
     ~MemoryTable();

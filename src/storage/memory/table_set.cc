@@ -21,11 +21,10 @@ constexpr int kBlocksPerStep = 4;
 
 constexpr std::size_t kCompactEntriesPerStep = 512;
 
-std::shared_ptr<MemoryTable> make_table(EpochDomain* epochs, Table table) {
-    return std::make_shared<MemoryTable>(epochs,
-                                         table == Table::kCurrent
-                                             ? MemoryTable::Access::kHashedAndOrdered
-                                             : MemoryTable::Access::kOrdered);
+std::shared_ptr<MemoryTable> make_table(EpochDomain* epochs, Table table, std::uint64_t hash_seed) {
+    const auto access = table == Table::kCurrent ? MemoryTable::Access::kHashedAndOrdered
+                                                 : MemoryTable::Access::kOrdered;
+    return std::make_shared<MemoryTable>(epochs, access, hash_seed);
 }
 
 }  // namespace
@@ -37,9 +36,9 @@ bool RowReader::find(ByteView key, Bytes* value) {
     return found;
 }
 
-TableSet::TableSet() {
+TableSet::TableSet(std::uint64_t hash_seed) : hash_seed_(hash_seed) {
     for (std::size_t i = 0; i < kTableCount; ++i) {
-        tables_[i] = make_table(&epochs_, static_cast<Table>(i));
+        tables_[i] = make_table(&epochs_, static_cast<Table>(i), hash_seed_);
     }
     current_.store(slot(Table::kCurrent).get(), std::memory_order_release);
 }
@@ -125,8 +124,9 @@ void TableSet::clear(Table table) {
     if (compact_table_ == static_cast<std::size_t>(table)) {
         compact_from_.reset();
     }
-    dying_.push_back(Dying{.epoch = epochs_.current(),
-                           .table = std::exchange(cleared, make_table(&epochs_, table))});
+    dying_.push_back(
+        Dying{.epoch = epochs_.current(),
+              .table = std::exchange(cleared, make_table(&epochs_, table, hash_seed_))});
     if (table == Table::kCurrent) {
         current_.store(cleared.get(), std::memory_order_release);
     }

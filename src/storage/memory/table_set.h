@@ -55,7 +55,7 @@ private:
 //             a batch is open from the first write after commit() until the next commit()
 class TableSet {
 public:
-    TableSet();
+    explicit TableSet(std::uint64_t hash_seed = 0);
     TableSet(const TableSet&) = delete;
     TableSet& operator=(const TableSet&) = delete;
     ~TableSet();
@@ -115,6 +115,7 @@ private:
     [[nodiscard]] bool should_collect(std::size_t writes_max, std::size_t bytes_max) const;
     bool dismantle(std::uint64_t safe_epoch);
 
+    std::uint64_t hash_seed_;
     EpochDomain epochs_;
     std::array<std::shared_ptr<MemoryTable>, kTableCount> tables_;
     std::vector<WriteObserver*> observers_;

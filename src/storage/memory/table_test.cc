@@ -18,6 +18,8 @@ namespace {
 
 using Access = MemoryTable::Access;
 
+constexpr std::uint64_t kHashSeed = 5;
+
 Bytes numbered_key(std::uint64_t number) {
     std::string digits = std::to_string(number);
     return "key:" + std::string(12 - digits.size(), '0') + digits;
@@ -40,7 +42,7 @@ protected:
     }
 
     EpochDomain epochs_;
-    MemoryTable table_{&epochs_, GetParam()};
+    MemoryTable table_{&epochs_, GetParam(), kHashSeed};
 };
 
 INSTANTIATE_TEST_SUITE_P(Access,
@@ -301,11 +303,11 @@ TEST_P(MemoryTableTest, LetsGoOfItsMemoryBlockByBlock) {
 // Keys chosen so that bucket and tag of all of them are the same, as an attacker might.
 TEST(HashIndex, KeepsKeysApartThatShareBucketAndTag) {
     EpochDomain epochs;
-    MemoryTable table(&epochs, Access::kHashedAndOrdered);
+    MemoryTable table(&epochs, Access::kHashedAndOrdered, kHashSeed);
     std::vector<Bytes> keys;
     for (std::uint64_t i = 0; keys.size() < 30; ++i) {
         Bytes key = std::to_string(i);
-        const std::uint64_t hash = hash64(key);
+        const std::uint64_t hash = hash64(key, kHashSeed);
         if (hash % 4 == 3 && (hash >> 56U) == 0x5a) {
             keys.push_back(std::move(key));
         }
