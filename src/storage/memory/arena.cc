@@ -90,9 +90,9 @@ Arena::Blob Arena::allocate_in(std::size_t size_class) {
     const std::uint32_t number = list.head;
     Page& page = pages_[number];
     const PageAddress& address = directory()[number];
-    std::uint32_t slot = page.mark;
+    std::size_t slot = page.mark;
     if (page.free_head != 0) {
-        slot = page.free_head - 1U;
+        slot = page.free_head - std::size_t{1};
         page.free_head = load_fixed<std::uint16_t>(address.base + slot * address.slot_size);
     } else {
         ++page.mark;
@@ -102,7 +102,8 @@ Arena::Blob Arena::allocate_in(std::size_t size_class) {
         unlink_page(list, number);
     }
     used_bytes_ += address.slot_size;
-    return {.ref = (number << kSlotBits) | slot, .data = address.base + slot * address.slot_size};
+    return {.ref = (number << kSlotBits) | static_cast<Ref>(slot),
+            .data = address.base + slot * address.slot_size};
 }
 
 void Arena::free(Ref ref) {
@@ -120,7 +121,7 @@ void Arena::free(Ref ref) {
 
 void Arena::free_slot(Ref ref) {
     const std::uint32_t number = ref >> kSlotBits;
-    const std::uint32_t slot = ref & kSlotMask;
+    const std::size_t slot = ref & kSlotMask;
     Page& page = pages_[number];
     const PageAddress& address = directory()[number];
     KVSTORE_ASSERT(page.is_assigned);
@@ -373,7 +374,7 @@ void Arena::check() const {
         KVSTORE_ASSERT(page.used <= page.mark);
         KVSTORE_ASSERT(page.mark <= page.capacity);
         std::size_t free_count = 0;
-        for (std::uint32_t slot = page.free_head; slot != 0; ++free_count) {
+        for (std::size_t slot = page.free_head; slot != 0; ++free_count) {
             KVSTORE_ASSERT(slot <= page.mark);
             slot = load_fixed<std::uint16_t>(address.base + (slot - 1) * address.slot_size);
         }

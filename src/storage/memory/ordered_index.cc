@@ -38,9 +38,7 @@ void insert_ref(Leaf& leaf, unsigned at, Ref ref) {
 
 }  // namespace
 
-OrderedIndex::OrderedIndex(Arena* arena) : arena_(arena) {
-    first_ = new_leaf();
-    last_ = first_;
+OrderedIndex::OrderedIndex(Arena* arena) : arena_(arena), first_(new_leaf()), last_(first_) {
     root_ = first_->self;
 }
 
@@ -535,7 +533,7 @@ void OrderedIndex::collapse_root() {
 // ---- checking ----
 
 void OrderedIndex::check() const {
-    check_node(root_, 0, {}, nullptr);
+    check_node(root_, 0, {}, /*high=*/nullptr);
     std::uint64_t count = 0;
     const Leaf* previous = nullptr;
     for (const Leaf* leaf = first_; leaf != nullptr;) {

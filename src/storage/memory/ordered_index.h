@@ -131,7 +131,9 @@ struct OrderedIndex::Approach {
         unsigned child;
     };
 
-    std::array<Step, kHeightMax> steps;  // from the root down; those above the leaf are set
+    std::array<Step, kHeightMax>
+        steps;  // NOLINT(cppcoreguidelines-pro-type-member-init): on the hot path; from the root
+                // down; those above the leaf are set
     Leaf* leaf = nullptr;
     bool is_after_all = false;  // the steps are not set then
 };
