@@ -15,6 +15,16 @@ namespace {
 
 constexpr std::string_view kWalFolder = "wal";
 
+metrics::Histogram* add_commit_latency(metrics::Registry* registry) {
+    if (registry == nullptr) {
+        return nullptr;
+    }
+    return &registry->add_histogram("kvstore_raft_commit_latency_seconds",
+                                    "Time from the first proposal of a batch to its commit.",
+                                    {},
+                                    metrics::Unit::kNanoseconds);
+}
+
 struct Replica {
     ShardDescription description;
     std::unique_ptr<SingleGroup> group;
@@ -26,7 +36,10 @@ public:
     NodeHost(env::Env& env, HostOptions options)
         : env_(env),
           options_(std::move(options)),
-          shared_{.env = env, .clock = clock_, .proposal_bytes_max = options_.proposal_bytes_max},
+          shared_{.env = env,
+                  .clock = clock_,
+                  .proposal_bytes_max = options_.proposal_bytes_max,
+                  .commit_latency = add_commit_latency(options_.registry)},
           lsm_(storage::make_lsm_shared(options_.lsm)),
           gate_(env.scheduler) {}
 

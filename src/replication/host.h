@@ -20,6 +20,7 @@
 #include "base/id.h"
 #include "base/status.h"
 #include "env/env.h"
+#include "metrics/registry.h"
 #include "replication/group.h"
 #include "storage/engines.h"
 #include "storage/wal/wal.h"
@@ -42,6 +43,8 @@ struct HostOptions {
     storage::Compression compression = storage::Compression::kLz4;
     // Bytes of proposals under way above which propose() answers kOverloaded.
     std::uint64_t proposal_bytes_max = 256ULL << 20U;
+    // Where the groups' instruments are added; null: nowhere.
+    metrics::Registry* registry = nullptr;
 };
 
 struct ShardStatistics {

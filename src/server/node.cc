@@ -8,8 +8,9 @@
 namespace kvstore::server {
 namespace {
 
-replication::HostOptions host_options(const Config& config) {
+replication::HostOptions host_options(const Config& config, metrics::Registry& registry) {
     replication::HostOptions options;
+    options.registry = &registry;
     options.wal.durability = config.durability;
     options.wal.segment_bytes = config.wal_segment_bytes;
     options.snapshot_interval = config.snapshot_interval;
@@ -68,7 +69,7 @@ async::Task<Status> Node::open(Callback<void()> on_shutdown) {
 async::Task<Status> Node::open_storage() {
     auto opened = co_await open_data_directory(&env_.disk, config_.id, env_.entropy.next());
     KVSTORE_CO_TRY(directory_, std::move(opened));
-    auto host = co_await replication::Host::open(&env_, host_options(config_));
+    auto host = co_await replication::Host::open(&env_, host_options(config_, registry_));
     KVSTORE_CO_TRY(host_, std::move(host));
     auto kv = co_await kv::Kv::open(&env_, host_.get(), kv_options(config_));
     KVSTORE_CO_TRY(kv_, std::move(kv));
@@ -165,9 +166,9 @@ void Node::add_metrics() {
     // A group of one is its own leader from the start.
     registry_.add_counter("kvstore_raft_leader_elections_total",
                           "Elections that a replica of this node won.");
-    registrations_.push_back(registry_.add_counter_callback(
+    registrations_.push_back(registry_.add_gauge_callback(
         "kvstore_storage_compaction_duration_seconds",
-        "Time spent compacting the engines' files.",
+        "Time spent compacting the engines' files since the start.",
         {},
         [this] {
             double seconds = 0;

@@ -10,6 +10,11 @@ namespace kvstore::replication {
 
 char* CommandQueue::allocate(std::size_t size) {
     if (chunks_.empty() || chunks_.back().capacity - chunks_.back().used < size) {
+        // The last chunk stays when it empties; pop() must not find it in front of a newer one.
+        if (chunks_.size() == 1 && chunks_.front().live == 0) {
+            spare_ = std::move(chunks_.front());
+            chunks_.pop_front();
+        }
         Chunk chunk = std::exchange(spare_, Chunk{});
         if (chunk.capacity < size) {
             chunk.capacity = std::max(size, kChunkSize);

@@ -69,6 +69,9 @@ Status SingleGroup::propose_encoded(ByteView command, Proposal* proposal) {
         KVSTORE_CHECK_OK(shared_.wal->append(
             *this, {.group = id_, .term = Term(1), .index = index, .kind = 0, .data = command}));
     }
+    if (durable_index_ == last_index_) {
+        batch_began_ = shared_.env.clock.now();
+    }
     last_index_ = index;
     shared_.proposal_bytes += command.size();
     queue_.push(index, proposal, command);
@@ -88,6 +91,13 @@ void SingleGroup::on_durable(Index last) {
     KVSTORE_ASSERT(last <= last_index_);
     if (last > durable_index_) {
         durable_index_ = last;
+        const MonotonicTime now = shared_.env.clock.now();
+        if (shared_.commit_latency != nullptr) {
+            shared_.commit_latency->record(
+                static_cast<std::uint64_t>((now - batch_began_).count()));
+        }
+        // What came since belongs to the next batch.
+        batch_began_ = now;
     }
     apply_durable();
 }

@@ -14,6 +14,7 @@
 #include "base/id.h"
 #include "base/status.h"
 #include "env/env.h"
+#include "metrics/histogram.h"
 #include "mvcc/shard.h"
 #include "replication/group.h"
 #include "replication/strong/command_queue.h"
@@ -29,6 +30,7 @@ struct GroupShared {
     storage::Wal* wal = nullptr;  // null: durability is `memory`
     std::size_t proposal_bytes = 0;
     std::size_t proposal_bytes_max = 0;
+    metrics::Histogram* commit_latency = nullptr;  // null: not measured
 };
 
 // Lifetime   Owned by the host; stop() before destruction. `shared` outlives it.
@@ -111,6 +113,7 @@ private:
     Bytes scratch_;
     Index last_index_;
     Index durable_index_;
+    MonotonicTime batch_began_;  // when the oldest proposal that is not durable came
     std::size_t replayed_ = 0;
     Status health_;
     bool is_quarantined_ = false;
