@@ -235,8 +235,6 @@ int run(std::uint64_t keys, int rounds) {
                                      {"get, hot and cold", Work::kGetHot, keys},
                                      {"get, absent", Work::kGetAbsent, keys / 4},
                                      {"scan 100", Work::kScan, keys / 50}};
-    std::printf(
-        "%llu keys, 16 + 100 bytes, %d rounds\n", static_cast<unsigned long long>(keys), rounds);
     print("%-20s %12s %12s %8s\n", "", "plain ns", "ours ns", "ratio");
     for (const Line& line : lines) {
         std::vector<double> theirs;
