@@ -34,6 +34,15 @@ bool reserve_uncommitted(Core& core, std::size_t bytes) {
 }
 
 void acknowledge(Core& core, NodeId to, Index index) {
+    // An acknowledgement stands for all before it: one a Ready is enough.
+    if (core.config.coalesce_appends && !core.send_after_persist.empty()) {
+        Message& last = core.send_after_persist.back();
+        if (last.kind == MessageKind::kAppendReply && !last.reject && last.to == to &&
+            last.term == core.term) {
+            last.index = std::max(last.index, index);
+            return;
+        }
+    }
     Message reply;
     reply.kind = MessageKind::kAppendReply;
     reply.to = to;
@@ -120,8 +129,14 @@ bool append_own(Core& core, std::vector<Entry> entries) {
     core.log.append(std::move(entries));
     core.idle_ticks = 0;
     // The leader's own copy counts once it is durable (thesis 10.2.1), not before.
-    core.self_answers.push_back(
-        {.kind = MessageKind::kAppendReply, .term = core.term, .index = index});
+    if (core.config.coalesce_appends && !core.self_answers.empty() &&
+        core.self_answers.back().kind == MessageKind::kAppendReply &&
+        core.self_answers.back().term == core.term) {
+        core.self_answers.back().index = index;
+    } else {
+        core.self_answers.push_back(
+            {.kind = MessageKind::kAppendReply, .term = core.term, .index = index});
+    }
     if (KVSTORE_RAFT_MUTANT(kOwnCopyCountsBeforePersist)) {
         on_match(core, core.id(), index);
     }
@@ -135,6 +150,32 @@ void send_append(Core& core, NodeId to) {
 void broadcast_append(Core& core) {
     for (const auto& [id, progress] : core.peers()) {
         if (id != core.id()) {
+            send_append(core, id);
+        }
+    }
+}
+
+void request_broadcast(Core& core) {
+    if (core.config.coalesce_appends) {
+        core.broadcast_due = true;
+    } else {
+        broadcast_append(core);
+    }
+}
+
+void flush_broadcast(Core& core) {
+    if (!core.broadcast_due) {
+        return;
+    }
+    core.broadcast_due = false;
+    for (const auto& [id, progress] : core.peers()) {
+        if (id == core.id()) {
+            continue;
+        }
+        const bool lacks_nothing = progress.next() > core.log.last_index() &&
+                                   progress.state() == ProgressState::kReplicate &&
+                                   !progress.can_raise_commit(core.log.committed());
+        if (!lacks_nothing) {
             send_append(core, id);
         }
     }
@@ -250,14 +291,16 @@ void on_match(Core& core, NodeId from, Index index) {
     }
     const bool is_peer = from != core.id();
     if (maybe_commit(core)) {
-        broadcast_append(core);
+        request_broadcast(core);
     } else if (is_peer && progress.can_raise_commit(core.log.committed())) {
         send_append(core, from);
     }
     if (!is_peer) {
         return;
     }
-    while (maybe_send_append(core, from, WhenEmpty::kSkip)) {
+    if (!core.broadcast_due) {
+        while (maybe_send_append(core, from, WhenEmpty::kSkip)) {
+        }
     }
     on_heir_progress(core, from);
 }

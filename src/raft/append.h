@@ -13,6 +13,9 @@ namespace kvstore::raft {
 [[nodiscard]] bool append_own(Core& core, std::vector<Entry> entries);
 
 void broadcast_append(Core& core);
+// The same, now or with the next Ready (Config::coalesce_appends).
+void request_broadcast(Core& core);
+void flush_broadcast(Core& core);
 // Sends what the peer lacks, or an empty append when it lacks nothing.
 void send_append(Core& core, NodeId to);
 enum class WhenEmpty : bool { kSkip, kSend };

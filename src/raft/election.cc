@@ -32,6 +32,7 @@ void reset(Core& core, Term term) {
     core.tally.clear();
     core.pending_conf_index = Index();
     core.uncommitted_bytes = 0;
+    core.broadcast_due = false;
     const std::uint64_t minted = core.reads.minted;
     core.reads = Reads();
     core.reads.minted = minted;

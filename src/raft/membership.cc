@@ -62,7 +62,7 @@ Result<Proposed> propose_conf_change(Core& core, const ConfChange& change) {
     if (KVSTORE_RAFT_MUTANT(kConfChangeIndexOffByOne)) {
         core.pending_conf_index = previous(core.log.last_index());
     }
-    broadcast_append(core);
+    request_broadcast(core);
     return Proposed{core.term, core.log.last_index()};
 }
 

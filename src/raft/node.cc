@@ -273,7 +273,7 @@ Result<Proposed> Node::propose(std::span<const Payload> commands) {
     if (!append_own(core, std::move(entries))) {
         return Status(Code::kOverloaded, "too much is uncommitted");
     }
-    broadcast_append(core);
+    request_broadcast(core);
     return Proposed{core.term, first};
 }
 

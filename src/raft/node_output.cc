@@ -61,7 +61,7 @@ bool Node::has_ready() const {
     if (core.quarantined) {
         return false;
     }
-    return !core.send_now.empty() || !core.send_after_persist.empty() ||
+    return core.broadcast_due || !core.send_now.empty() || !core.send_after_persist.empty() ||
            !core.self_answers.empty() || !core.ready_reads.empty() ||
            core.soft_state() != core.shown_soft || core.hard_state() != core.shown_hard ||
            core.log.has_entries_to_persist() || core.log.has_snapshot_to_install() ||
@@ -75,6 +75,7 @@ Ready Node::ready() {
         return ready;
     }
     ready.seq = ++core.last_seq;
+    flush_broadcast(core);
     if (core.soft_state() != core.shown_soft) {
         ready.soft = core.shown_soft = core.soft_state();
     }
@@ -171,6 +172,7 @@ std::uint64_t Node::state_hash() const {
     print.add(core.election_elapsed).add(core.heartbeat_elapsed).add(core.election_timeout);
     print.add(core.asleep ? 1 : 0).add(core.idle_ticks).add(core.quarantined ? 1 : 0);
     print.add(core.pending_conf_index.value()).add(core.heir.value());
+    print.add(core.broadcast_due ? 1 : 0);
     print.add(core.uncommitted_bytes).add(core.reads.last_round).add(core.reads.pending.size());
     print.add(core.log.fingerprint());
     const Configuration& configuration = core.membership.configuration;

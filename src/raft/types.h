@@ -181,6 +181,9 @@ struct Config {
     std::uint32_t inflight_messages_max = 256;
     EntryBytes entry_bytes = raft::entry_bytes;
 
+    // Appends leave with the next Ready instead of with each proposal: one message a peer
+    // for everything that arrived in a turn of the driver's loop.
+    bool coalesce_appends = true;
     bool pre_vote = true;
     bool check_quorum = true;
     // Whether a leader that its own change removed steps down once that has committed

@@ -83,6 +83,9 @@ struct Core {
     std::size_t uncommitted_bytes = 0;
     Reads reads;
 
+    // Peers are to be told of new entries or commits when the next Ready is taken.
+    bool broadcast_due = false;
+
     // Output since the last Ready.
     std::vector<Message> send_now;
     std::vector<Message> send_after_persist;

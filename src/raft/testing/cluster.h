@@ -64,6 +64,11 @@ public:
     Cluster(Cluster&&) = delete;
     Cluster& operator=(Cluster&&) = delete;
 
+    // The same group once more, in exactly this state.
+    [[nodiscard]] std::unique_ptr<Cluster> clone() const;
+    // Equal states have equal hashes. Does not look at time.
+    [[nodiscard]] std::uint64_t state_hash() const;
+
     // An empty member that some change of membership may add. Knows nobody.
     void add_blank(NodeId id);
 

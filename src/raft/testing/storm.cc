@@ -27,6 +27,7 @@ Config storm_config(const StormOptions& options) {
     config.apply_bytes_max = 150;
     config.pre_vote = options.seed % 5 != 0;
     config.check_quorum = options.seed % 7 != 0 || options.reads == ReadMode::kLease;
+    config.coalesce_appends = options.seed % 3 != 0;
     config.reads = options.reads;
     config.hibernate_after_ticks = options.hibernation ? 3 : 0;
     return config;

@@ -156,6 +156,7 @@ void Environment::configure(Member& one, const Directive& directive, SnapshotMet
     one.config.check_quorum = false;
     one.config.step_down_on_removal = false;
     one.config.commit_in_votes = false;
+    one.config.coalesce_appends = false;
     for (const Argument& argument : directive.arguments) {
         for (const std::string& value : argument.values) {
             const bool on = value == "true";

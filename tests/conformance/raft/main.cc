@@ -89,7 +89,6 @@ namespace kvstore::raft::conformance {
 namespace {
 
 int run(int argc, char** argv) {
-    using namespace kvstore::raft::conformance;  // NOLINT(google-build-using-namespace): main
     if (argc < 2) {
         std::fprintf(stderr, "usage: raft_conformance <corpus> [<deviations>]\n");
         return 2;
