@@ -29,9 +29,15 @@ struct Runtime::Core {
           services(scheduler),
           entropy(),
           disk(options.root_directory, pool, file_io()),
-          network({scheduler, reactor, clock, services},
-                  {options.input_bytes_max, options.sweep_interval}),
-          env{scheduler, clock, disk, network, entropy} {}
+          network(
+              {.scheduler = scheduler, .reactor = reactor, .clock = clock, .services = services},
+              {.input_bytes_max = options.input_bytes_max,
+               .sweep_interval = options.sweep_interval}),
+          env{.scheduler = scheduler,
+              .clock = clock,
+              .disk = disk,
+              .network = network,
+              .entropy = entropy} {}
 
     [[nodiscard]] FileIo& file_io() {
         return uring_io != nullptr ? static_cast<FileIo&>(*uring_io) : pool_io;
@@ -90,7 +96,7 @@ void Runtime::Core::take_in_events() {
     clock.fire_due_timers();
 }
 
-Runtime::Runtime(RuntimeOptions options) : core_(std::make_unique<Core>(options)) {}
+Runtime::Runtime(const RuntimeOptions& options) : core_(std::make_unique<Core>(options)) {}
 
 Runtime::~Runtime() {
     KVSTORE_ASSERT(!core_->is_running);

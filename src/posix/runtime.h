@@ -43,7 +43,7 @@ struct RuntimeOptions {
 //   everything that sockets, timers, files and signals cause runs inside a turn of env().scheduler
 class Runtime {
 public:
-    explicit Runtime(RuntimeOptions options);
+    explicit Runtime(const RuntimeOptions& options);
     Runtime(const Runtime&) = delete;
     Runtime& operator=(const Runtime&) = delete;
     ~Runtime();

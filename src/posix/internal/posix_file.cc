@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <memory>
+#include <new>
 #include <utility>
 
 #include <sys/stat.h>
@@ -15,12 +15,15 @@ namespace kvstore::posix {
 namespace {
 
 struct FreeAligned {
-    void operator()(char* memory) const { std::free(memory); }
+    void operator()(char* memory) const {
+        ::operator delete(memory, std::align_val_t{env::kSectorSize});
+    }
 };
 using AlignedMemory = std::unique_ptr<char[], FreeAligned>;
 
 AlignedMemory allocate_aligned(std::size_t size) {
-    return AlignedMemory(static_cast<char*>(std::aligned_alloc(env::kSectorSize, size)));
+    return AlignedMemory(
+        static_cast<char*>(::operator new(size, std::align_val_t{env::kSectorSize})));
 }
 
 constexpr std::uint64_t round_down(std::uint64_t value) {
@@ -124,6 +127,7 @@ async::Task<Status> PosixFile::write_fully(FileOperation operation,
     std::size_t done = 0;
     while (done < data.size()) {
         request.offset = offset + done;
+        // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): a write only reads it
         request.data = const_cast<char*>(data.data()) + done;
         request.size = std::min(data.size() - done, kRequestSizeMax);
         const std::int64_t result = co_await io_.run(request);

@@ -87,10 +87,11 @@ async::Task<Result<std::vector<Endpoint>>> PosixNetwork::resolve(
     attempt->rearm();
     world_.services.resolve(
         address.host, address.port, [attempt](Result<std::vector<Endpoint>> answer) {
-            if (answer.ok()) {
+            const Status outcome = answer.status();
+            if (outcome.ok()) {
                 attempt->found = *std::move(answer);
             }
-            attempt->finish_step(answer.status());
+            attempt->finish_step(outcome);
         });
     const Status outcome = co_await attempt->step();
     if (!outcome.ok()) {
