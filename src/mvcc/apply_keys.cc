@@ -163,8 +163,7 @@ Status Applier::erase_slice(Bytes& from, ByteView to, bool* done) {
         result_.changed = true;
     }
     if (!slice_.empty()) {
-        from = slice_.back();
-        from.push_back('\0');
+        from = slice_.back();  // itself gone by now
     }
     return {};
 }

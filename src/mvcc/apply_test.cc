@@ -327,6 +327,19 @@ TEST(DeleteRange, OfEverythingCountsWhatWasVisible) {
     }
 }
 
+TEST(DeleteRange, LogsWhatHadExpiredAsExpired) {
+    ShardFixture fixture;
+    fixture.put("a", "v");
+    fixture.put_until("b", "v", fixture.now_ms() + 10);
+    fixture.set_now_ms(fixture.now_ms() + 10);
+    EXPECT_EQ(fixture.erase_range("a", "z").result.number, 1);
+    const auto view = fixture.shard().view();
+    const auto changes = Shard::changes(view.get(), Revision(3), 1000);
+    ASSERT_EQ(changes->size(), 2U);
+    EXPECT_EQ((*changes)[0].kind, Change::Kind::kDelete);
+    EXPECT_EQ((*changes)[1].kind, Change::Kind::kExpire);
+}
+
 TEST(DeleteRange, IsDoneInSlicesOverManyKeys) {
     ShardFixture fixture;
     Command command;
