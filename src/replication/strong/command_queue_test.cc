@@ -1,9 +1,9 @@
 // The queue gives back what was put in, in order, whatever the sizes.
+#include "replication/strong/command_queue.h"
+
 #include <string>
 
 #include <gtest/gtest.h>
-
-#include "replication/strong/command_queue.h"
 
 namespace kvstore::replication {
 namespace {
