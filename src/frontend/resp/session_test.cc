@@ -1,6 +1,7 @@
 // Commands over a connection: order, pipelines, bounds.
 #include <string>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "frontend/resp/testing/resp_fixture.h"
@@ -18,11 +19,22 @@ TEST_F(RespSession, AnswersAWholePipelineInOrder) {
 }
 
 TEST_F(RespSessionDurable, AReadBetweenTwoWritesSeesExactlyTheFirst) {
-    EXPECT_EQ(
-        client_->ask(
-            "SET a 1\r\nGET a\r\nSET a 2\r\nGET a\r\nPING\r\nNOSUCH\r\nEXPIRE a 100\r\nTTL a\r\n"),
-        "+OK\r\n$1\r\n1\r\n+OK\r\n$1\r\n2\r\n+PONG\r\n-ERR unknown command 'NOSUCH', with args "
-        "beginning with: \r\n:1\r\n:100\r\n");
+    EXPECT_EQ(client_->ask("SET a 1\r\nGET a\r\nSET a 2\r\nGET a\r\nPING\r\nNOSUCH x y\r\n"
+                           "EXPIRE a 100\r\nTTL a\r\n"),
+              "+OK\r\n$1\r\n1\r\n+OK\r\n$1\r\n2\r\n+PONG\r\n"
+              "-ERR unknown command 'NOSUCH', with args beginning with: 'x' 'y' \r\n"
+              ":1\r\n:100\r\n");
+}
+
+TEST_F(RespSessionDurable, AWholePipelineSharesFewSyncs) {
+    const std::uint64_t before = host_->wal_statistics().sync_count;
+    std::string pipeline;
+    for (int i = 0; i < 100; ++i) {
+        pipeline += "SET key" + std::to_string(i) + " value\r\n";
+    }
+    client_->ask(pipeline);
+
+    EXPECT_LE(host_->wal_statistics().sync_count - before, 3U);
 }
 
 TEST_F(RespSessionDurable, AConnectionThatClosesLeavesItsWritesToFinish) {
@@ -31,6 +43,167 @@ TEST_F(RespSessionDurable, AConnectionThatClosesLeavesItsWritesToFinish) {
     other->close();
 
     EXPECT_EQ(call("MGET a b c"), "*3\r\n$1\r\n1\r\n$1\r\n2\r\n$-1\r\n");
+}
+
+TEST_F(RespSessionDurable, StopsWhileWritesOfAClosedConnectionAreUnderWay) {
+    const auto other = connect();
+    for (int i = 0; i < 100; ++i) {
+        other->send("INCR a\r\nGET a\r\n");
+    }
+    world_.run_for(std::chrono::microseconds(400));
+    // The fixture stops the server.
+}
+
+TEST_F(RespSession, QuitAnswersAndClosesAndTakesNothingBehindIt) {
+    EXPECT_EQ(client_->ask("QUIT\r\nSET a 1\r\n"), "+OK\r\n");
+    EXPECT_TRUE(client_->is_closed());
+    EXPECT_EQ(connect()->call("GET a"), "$-1\r\n");
+}
+
+TEST_F(RespSession, AProtocolErrorIsToldAndEndsTheConnection) {
+    EXPECT_EQ(client_->ask("SET a 1\r\n*1\r\nfoo\r\nGET a\r\n"),
+              "+OK\r\n-ERR Protocol error: expected '$', got 'f'\r\n");
+    EXPECT_TRUE(client_->is_closed());
+}
+
+TEST_F(RespSessionDurable, AProtocolErrorComesAfterTheRepliesBeforeIt) {
+    EXPECT_EQ(client_->ask("SET a 1\r\n*x\r\n"),
+              "+OK\r\n-ERR Protocol error: invalid multibulk length\r\n");
+    EXPECT_TRUE(client_->is_closed());
+}
+
+TEST_F(RespSession, AWrongCommandDoesNotEndTheConnection) {
+    EXPECT_EQ(call("GET"), "-ERR wrong number of arguments for 'get' command\r\n");
+    EXPECT_EQ(call("DEBUG SLEEP 0"),
+              "-ERR unknown command 'DEBUG', with args beginning with: 'SLEEP' '0' \r\n");
+    EXPECT_EQ(call("PING"), "+PONG\r\n");
+}
+
+TEST_F(RespSession, TakesALargeValueInManyPieces) {
+    const std::string value(3U << 20U, 'v');
+    EXPECT_EQ(client_->call_words({"SET", "a", value}), "+OK\r\n");
+    world_.run_for(std::chrono::seconds(1));
+    EXPECT_EQ(client_->call_words({"STRLEN", "a"}), ":3145728\r\n");
+}
+
+TEST_F(RespSession, AValueOverTheLimitIsRefusedAndNothingElse) {
+    const std::string value(17U << 20U, 'v');
+    client_->send(TestClient::encode({"SET", "a", value}));
+    world_.run_for(std::chrono::seconds(5));
+    EXPECT_THAT(client_->take(), testing::StartsWith("-ERR the value has 17825792 bytes, at most"));
+    EXPECT_EQ(call("EXISTS a"), ":0\r\n");
+}
+
+TEST_F(RespSession, StopsParsingForAClientThatDoesNotRead) {
+    client_->call_words({"SET", "a", std::string(100'000, 'v')});
+    world_.run_for(std::chrono::seconds(1));
+    client_->stop_reading();
+    std::string pipeline;
+    for (int i = 0; i < 200; ++i) {
+        pipeline += "GET a\r\n";
+    }
+    client_->send(pipeline + "SET done 1\r\n");
+    world_.run_for(std::chrono::seconds(1));
+    const auto other = connect();
+    EXPECT_EQ(other->call("EXISTS done"), ":0\r\n");
+
+    client_->read_on();
+    world_.run_for(std::chrono::seconds(5));
+    EXPECT_EQ(other->call("EXISTS done"), ":1\r\n");
+    EXPECT_EQ(client_->take().size(), (200 * (100'000 + 11)) + 5U);
+}
+
+TEST_F(RespSessionDurable, BoundsTheCommandsThatWait) {
+    stop();
+    options_.commands_waiting_max = 4;
+    start();
+    std::string pipeline;
+    std::string answers;
+    for (int i = 1; i <= 50; ++i) {
+        pipeline += "INCR a\r\nGET a\r\n";
+        const std::string number = std::to_string(i);
+        answers +=
+            ":" + number + "\r\n$" + std::to_string(number.size()) + "\r\n" + number + "\r\n";
+    }
+    client_->send(pipeline);
+    world_.run_for(std::chrono::seconds(2));
+
+    EXPECT_EQ(client_->take(), answers);
+}
+
+TEST_F(RespSession, RefusesConnectionsAboveTheLimit) {
+    stop();
+    options_.connections_max = 1;
+    start();
+    const auto other = connect();
+    world_.run_for(std::chrono::milliseconds(100));
+
+    EXPECT_EQ(other->take(), "-ERR max number of clients reached\r\n");
+    EXPECT_TRUE(other->is_closed());
+    EXPECT_EQ(call("PING"), "+PONG\r\n");
+}
+
+TEST_F(RespSession, SpeaksVersionThreeAfterHello) {
+    const std::string hello = call("HELLO 3");
+    EXPECT_THAT(hello, testing::StartsWith("%7\r\n$6\r\nserver\r\n"));
+    EXPECT_EQ(call("GET nothing"), "_\r\n");
+    EXPECT_THAT(call("CONFIG GET save"), testing::StartsWith("%1\r\n"));
+    EXPECT_EQ(call("HELLO 4"), "-NOPROTO unsupported protocol version\r\n");
+    EXPECT_EQ(call("RESET"), "+RESET\r\n");
+    EXPECT_EQ(call("GET nothing"), "$-1\r\n");
+}
+
+TEST_F(RespSessionDurable, KeepsDatabasesApart) {
+    EXPECT_EQ(client_->ask("SET a 0\r\nSELECT 1\r\nGET a\r\nSET a 1\r\nSELECT 0\r\nGET a\r\n"
+                           "SELECT 1\r\nGET a\r\nSELECT 16\r\nSELECT x\r\n"),
+              "+OK\r\n+OK\r\n$-1\r\n+OK\r\n+OK\r\n$1\r\n0\r\n+OK\r\n$1\r\n1\r\n"
+              "-ERR DB index is out of range\r\n-ERR value is not an integer or out of range\r\n");
+    EXPECT_EQ(
+        client_->ask("COPY a b DB 2\r\nSELECT 2\r\nGET b\r\nFLUSHALL\r\nSELECT 1\r\nDBSIZE\r\n"),
+        ":1\r\n+OK\r\n$1\r\n1\r\n+OK\r\n+OK\r\n:0\r\n");
+}
+
+TEST_F(RespSession, CanBeToldNotToAnswer) {
+    EXPECT_EQ(client_->ask("CLIENT REPLY SKIP\r\nSET a 1\r\nGET a\r\n"), "$1\r\n1\r\n");
+    EXPECT_EQ(client_->ask("CLIENT REPLY OFF\r\nSET a 2\r\nPING\r\nCLIENT REPLY ON\r\nGET a\r\n"),
+              "+OK\r\n$1\r\n2\r\n");
+}
+
+TEST_F(RespSession, PausesAndGoesOn) {
+    EXPECT_EQ(client_->ask("CLIENT PAUSE 1000\r\nPING\r\n"), "+OK\r\n");
+    world_.run_for(std::chrono::seconds(2));
+    EXPECT_EQ(client_->take(), "+PONG\r\n");
+}
+
+TEST_F(RespSession, EndsAClientByItsId) {
+    const auto other = connect();
+    EXPECT_EQ(other->call("CLIENT ID"), ":2\r\n");
+    EXPECT_EQ(call("CLIENT KILL ID 2"), ":1\r\n");
+    EXPECT_TRUE(other->is_closed());
+    EXPECT_EQ(call("CLIENT KILL 1.1.1.1:1"), "-ERR No such client\r\n");
+}
+
+TEST_F(RespSession, ScansEveryKeyOnceInPages) {
+    for (int i = 0; i < 100; ++i) {
+        call("SET key:" + std::to_string(i) + " v");
+    }
+    call("SET other v");
+    EXPECT_EQ(call("SCAN 0 COUNT 1000 MATCH other TYPE string"),
+              "*2\r\n$1\r\n0\r\n*1\r\n$5\r\nother\r\n");
+    std::string cursor = "0";
+    std::size_t count = 0;
+    do {
+        const std::string page = call("SCAN " + cursor + " COUNT 7 MATCH key:*");
+        const std::size_t at = page.find("\r\n", 4) + 2;
+        cursor = page.substr(at, page.find("\r\n", at) - at);
+        for (std::size_t key = page.find("key:"); key != std::string::npos;
+             key = page.find("key:", key + 1)) {
+            ++count;
+        }
+    } while (cursor != "0");
+
+    EXPECT_EQ(count, 100U);
+    EXPECT_EQ(call("SCAN x"), "-ERR invalid cursor\r\n");
 }
 
 }  // namespace

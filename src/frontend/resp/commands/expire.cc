@@ -55,7 +55,8 @@ std::optional<mvcc::ExpiryCondition> take_options(Call& call) {
         return mvcc::ExpiryCondition::kOnlyIfGreater;  // holds for keys with an expiry only
     }
     if (options.lt) {
-        return mvcc::ExpiryCondition::kOnlyIfLess;
+        return options.xx ? mvcc::ExpiryCondition::kOnlyIfSomeAndLess
+                          : mvcc::ExpiryCondition::kOnlyIfLess;
     }
     if (options.nx) {
         return mvcc::ExpiryCondition::kOnlyIfNone;

@@ -13,26 +13,26 @@ constexpr Duration kRest = std::chrono::milliseconds(100);
 
 class TestClient::Ear final : public env::ConnectionHandler {
 public:
-    explicit Ear(TestClient& client) : client_(client) {}
+    explicit Ear(std::shared_ptr<End> end) : end_(std::move(end)) {}
 
     void on_input(env::Connection& connection) override {
-        client_.received_ += connection.input();
+        end_->received += connection.input();
         connection.consume(connection.input().size());
     }
     void on_closed(env::Connection& /*connection*/, const Status& /*reason*/) override {
-        client_.connection_ = nullptr;
+        end_->connection = nullptr;
     }
 
 private:
-    TestClient& client_;
+    std::shared_ptr<End> end_;
 };
 
 void TestClient::send(std::string_view bytes) {
-    if (connection_ == nullptr) {
+    if (end_->connection == nullptr) {
         return;
     }
-    connection_->output().append(bytes);
-    connection_->flush_later();
+    end_->connection->output().append(bytes);
+    end_->connection->flush_later();
 }
 
 std::string TestClient::ask(std::string_view bytes) {
@@ -42,18 +42,18 @@ std::string TestClient::ask(std::string_view bytes) {
 }
 
 void TestClient::close() {
-    if (connection_ != nullptr) {
-        connection_->close(env::Connection::CloseMode::kAfterFlush);
+    if (end_->connection != nullptr) {
+        end_->connection->close(env::Connection::CloseMode::kAfterFlush);
     }
     world_.run_for(kRest);
 }
 
 void TestClient::stop_reading() {
-    connection_->pause_input();
+    end_->connection->pause_input();
 }
 
 void TestClient::read_on() {
-    connection_->resume_input();
+    end_->connection->resume_input();
 }
 
 std::string TestClient::encode(const std::vector<std::string>& words) {
@@ -109,10 +109,10 @@ std::unique_ptr<TestClient> RespFixture::connect() {
     auto connected = world_.block_on(
         machine_,
         machine_.env().network.connect(env::Address{.host = machine_.name(), .port = kPort},
-                                       std::make_unique<TestClient::Ear>(*client),
+                                       std::make_unique<TestClient::Ear>(client->end_),
                                        async::Deadline::never()));
     KVSTORE_ASSERT(connected.ok());
-    client->connection_ = *connected;
+    client->end_->connection = *connected;
     return client;
 }
 

@@ -30,10 +30,10 @@ public:
     // An inline command: words between blanks.
     std::string call(std::string_view line) { return ask(std::string(line) + "\r\n"); }
     // As an array of bulk strings.
-    std::string call(const std::vector<std::string>& words) { return ask(encode(words)); }
+    std::string call_words(const std::vector<std::string>& words) { return ask(encode(words)); }
     // Takes what came so far.
-    std::string take() { return std::exchange(received_, {}); }
-    [[nodiscard]] bool is_closed() const { return connection_ == nullptr; }
+    std::string take() { return std::exchange(end_->received, {}); }
+    [[nodiscard]] bool is_closed() const { return end_->connection == nullptr; }
     void close();
     // A slow reader: takes nothing more from its connection.
     void stop_reading();
@@ -45,9 +45,14 @@ private:
     friend class RespFixture;
     class Ear;
 
+    // Shared with the connection, which may live longer than the client.
+    struct End {
+        env::Connection* connection = nullptr;
+        std::string received;
+    };
+
     sim::World& world_;
-    env::Connection* connection_ = nullptr;
-    std::string received_;
+    std::shared_ptr<End> end_ = std::make_shared<End>();
 };
 
 class RespFixture : public testing::Test {
