@@ -70,10 +70,7 @@ async::Task<Status> MemoryEngine::recover() {
 
 // A snapshot is worth nothing when the folder that it lies in is gone after a power cut.
 async::Task<Status> MemoryEngine::create_directory() {
-    KVSTORE_CO_TRY(const bool exists, co_await env_->disk.exists(directory_));
-    if (exists) {
-        co_return Status();
-    }
+    // Also when it exists: an earlier start may have been killed before its name was durable.
     KVSTORE_CO_CHECK_OK(co_await env_->disk.create_directories(directory_));
     std::string parent = directory_;
     while (!parent.empty()) {

@@ -11,7 +11,6 @@
 #include "base/status.h"
 #include "http/message.h"
 #include "kv/kv.h"
-#include "mvcc/record.h"
 
 namespace kvstore::rest {
 

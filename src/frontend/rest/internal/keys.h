@@ -10,7 +10,6 @@
 #include "base/status.h"
 #include "http/message.h"
 #include "kv/kv.h"
-#include "mvcc/command.h"
 
 namespace kvstore::rest {
 
