@@ -38,6 +38,9 @@ Status check_proposal(const Core& core, const ConfChange& change) {
     if (!has_committed_in_term(core) && !KVSTORE_RAFT_MUTANT(kConfChangeBeforeOwnCommit)) {
         return {Code::kUnavailable, "nothing of this term is committed yet"};
     }
+    if (change.steps.empty() && !is_leave(change)) {
+        return {Code::kInvalidArgument, "a change without steps takes no transition"};
+    }
     if (core.voters().joint() != is_leave(change)) {
         return {Code::kConflict,
                 core.voters().joint() ? "must transition out of joint config first"

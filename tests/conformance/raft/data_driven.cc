@@ -110,6 +110,17 @@ std::vector<std::string> split_lines(const std::string& text) {
     return lines;
 }
 
+Directive parse_directive(const std::string& line, const std::string& input) {
+    Directive directive;
+    const std::vector<std::string> words = words_of(line);
+    directive.command = words.front();
+    for (std::size_t i = 1; i < words.size(); ++i) {
+        directive.arguments.push_back(parse_argument(words[i]));
+    }
+    directive.input = trimmed(input);
+    return directive;
+}
+
 std::vector<Directive> read_script(const std::string& path) {
     std::ifstream file(path);
     std::vector<Directive> directives;
@@ -120,13 +131,8 @@ std::vector<Directive> read_script(const std::string& path) {
         if (is_blank(line) || line[0] == '#') {
             continue;
         }
-        Directive directive;
+        Directive directive = parse_directive(line, "");
         directive.line = number;
-        const std::vector<std::string> words = words_of(line);
-        directive.command = words.front();
-        for (std::size_t i = 1; i < words.size(); ++i) {
-            directive.arguments.push_back(parse_argument(words[i]));
-        }
         while (std::getline(file, line) && line != "----") {
             ++number;
             directive.input += line + "\n";

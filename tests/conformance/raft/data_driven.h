@@ -32,6 +32,9 @@ struct Directive {
     [[nodiscard]] std::vector<std::uint64_t> numbers() const;
 };
 
+// A directive from its line alone.
+[[nodiscard]] Directive parse_directive(const std::string& line, const std::string& input);
+
 [[nodiscard]] std::vector<Directive> read_script(const std::string& path);
 
 // Without the lines that a logger wrote, and with "ok" for nothing.

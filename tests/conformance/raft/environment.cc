@@ -636,9 +636,13 @@ void Environment::propose_change(Member& one, const ConfChange& change) {
 #ifdef KVSTORE_RAFT_MUTANTS
     // etcd can be told not to check a change when it is proposed. Ours cannot, but for the
     // planted bug of that name.
-    active_mutant = one.unchecked_changes ? Mutant::kConfChangeUnchecked : Mutant::kNone;
+    const Mutant before = active_mutant;
+    active_mutant = one.unchecked_changes ? Mutant::kConfChangeUnchecked : before;
 #endif
     const Status status = one.node->propose_conf_change(change).status();
+#ifdef KVSTORE_RAFT_MUTANTS
+    active_mutant = before;
+#endif
     if (status.ok()) {
         return;
     }

@@ -30,6 +30,16 @@ public:
     // What the script expects to be printed.
     std::string handle(const Directive& directive);
 
+    // For whoever invents scripts.
+    [[nodiscard]] std::size_t size() const { return members_.size(); }
+    [[nodiscard]] const Node& node(std::uint64_t id) const { return *members_.at(id - 1)->node; }
+    [[nodiscard]] Index applied(std::uint64_t id) const {
+        return members_.at(id - 1)->history.back()->index;
+    }
+    [[nodiscard]] Index first_index(std::uint64_t id) const {
+        return members_.at(id - 1)->log.first_index();
+    }
+
 private:
     // A message on the network, or one of etcd's local ones, of which there is only the
     // text and what it stands for.
