@@ -127,8 +127,8 @@ public:
     // this engine or the end of the turn.
     virtual Lookup find(Table table, ByteView key, ByteView* value) = 0;
 
-    // Says that `key` will soon be looked up or written, so that memory can fetch it meanwhile. For a
-    // batch: hint at all keys, then touch the first.
+    // Says that `key` will soon be looked up or written, so that memory can fetch it meanwhile. For
+    // a batch: hint at all keys, then touch the first.
     virtual void hint(Table /*table*/, ByteView /*key*/) {}
 
     // Reads from the disk off the core. Sees what was committed before the call.
@@ -163,9 +163,9 @@ public:
     // proportion to what it removes, but for a whole table, which is let go at once.
     virtual void erase_range(Table table, ByteView from, ByteView to) = 0;
 
-    // Ends the batch: everything since the last commit is there with `applied`, or none of it, after
-    // any crash. The engine may not make it durable before persist().
-    // Errors:  kUnavailable: it would block (the engine is behind with its flushes). The batch stays
+    // Ends the batch: everything since the last commit is there with `applied`, or none of it,
+    // after any crash. The engine may not make it durable before persist(). Errors:  kUnavailable:
+    // it would block (the engine is behind with its flushes). The batch stays
     //            open; wait in commit_when_ready() instead. Effect is none.
     //          kIoError, kCorruption, kDiskFull: this replica must not be used any more.
     virtual Status commit(Index applied) = 0;

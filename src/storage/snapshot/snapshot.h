@@ -26,8 +26,8 @@ struct SnapshotInfo {
     std::uint64_t bytes = 0;
 };
 
-// Writes what `source` gives to `<directory>/snapshot-<applied index>` and removes older snapshots of
-// the directory but the newest `keep_count`. Yields between blocks and writes at most
+// Writes what `source` gives to `<directory>/snapshot-<applied index>` and removes older snapshots
+// of the directory but the newest `keep_count`. Yields between blocks and writes at most
 // `bytes_per_second` (0: no limit).
 // Errors: kDiskFull, kIoError, the source's: no snapshot was made, older ones stand.
 async::Task<Result<SnapshotInfo>> write_snapshot(env::Env* env,
