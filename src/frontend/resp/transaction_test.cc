@@ -81,6 +81,13 @@ TEST_F(RespTransaction, RunsWhatHasToWalkOverKeysBehindItself) {
               "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n+OK\r\n*0\r\n+OK\r\n:0\r\n");
 }
 
+TEST_F(RespTransaction, AnswersWhatReadsNoKeyAtItsPlace) {
+    EXPECT_EQ(client_->ask("SET a 1\r\nMULTI\r\nDBSIZE\r\nSET b 1\r\nDBSIZE\r\nPING\r\nFLUSHDB\r\n"
+                           "DBSIZE\r\nEXEC\r\n"),
+              "+OK\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n"
+              "*6\r\n:1\r\n+OK\r\n:2\r\n+PONG\r\n+OK\r\n:0\r\n");
+}
+
 TEST_F(RespTransaction, SharesItsPipelineWithWritesAroundIt) {
     EXPECT_EQ(client_->ask("SET a 1\r\nMULTI\r\nINCR a\r\nEXEC\r\nINCR a\r\nGET a\r\n"),
               "+OK\r\n+OK\r\n+QUEUED\r\n*1\r\n:2\r\n:3\r\n$1\r\n3\r\n");

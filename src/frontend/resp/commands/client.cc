@@ -273,7 +273,7 @@ Outcome client_help(Call& call) {
         "GETNAME, GETREDIR, ID, INFO, KILL, LIST, NO-EVICT, NO-TOUCH, PAUSE, REPLY,",
         "SETINFO, SETNAME, UNBLOCK, UNPAUSE",
         "HELP",
-        "    Print this help.",
+        "    Prints this help.",
     });
     call.reply().array(kLines.size());
     for (const std::string_view line : kLines) {

@@ -141,7 +141,7 @@ Outcome command_info(Call& call) {
         if (spec != nullptr) {
             reply_info(call.reply(), *spec);
         } else {
-            call.reply().null_array();
+            call.reply().null();
         }
     }
     return Outcome::kReplied;
@@ -240,7 +240,7 @@ Outcome command_getkeys(Call& call) {
 constexpr auto kSubcommands = std::to_array<Subcommand>({
     {"count", 2, command_count},
     {"docs", -2, command_docs},
-    {"getkeys", -3, command_getkeys},
+    {"getkeys", -4, command_getkeys},
     {"info", -2, command_info},
     {"list", -2, command_list},
 });

@@ -209,7 +209,7 @@ Outcome object_help(Call& call) {
         "    Return the number of references of the value associated with the specified",
         "    <key>.",
         "HELP",
-        "    Print this help.",
+        "    Prints this help.",
     });
     call.reply().array(kLines.size());
     for (const std::string_view line : kLines) {

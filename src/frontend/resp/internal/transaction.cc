@@ -60,7 +60,8 @@ Transaction::Transaction(Core& core, Session& session, TransactionQueue& queue)
       keyspace_(session.keyspace()),
       protocol_(session.protocol()),
       steps_(queue.take_steps()),
-      watched_(queue.take_watched()) {}
+      watched_(queue.take_watched()),
+      has_keys_(queue.has_keys()) {}
 
 bool Transaction::plan(Session& session) {
     for (const WatchedKey& watched : watched_) {
@@ -88,11 +89,8 @@ bool Transaction::plan(Session& session) {
 void Transaction::plan_step(Session& session, TransactionStep& step) {
     step.command = &command_;
     step.first_operation = command_.operations.size();
-    if (step.spec->kind == CommandKind::kRead) {
+    if (step.spec->kind != CommandKind::kWrite) {
         plan_reads(step);
-        return;
-    }
-    if (step.spec->kind == CommandKind::kInstant) {
         return;
     }
     Call call(core_,
@@ -111,13 +109,21 @@ void Transaction::plan_step(Session& session, TransactionStep& step) {
 void Transaction::plan_reads(TransactionStep& step) {
     const Arguments arguments = step.arguments.views();
     const KeyPositions positions(*step.spec, arguments.size());
-    for (std::size_t i = 0; i < positions.count(); ++i) {
+    const bool reads = step.spec->kind == CommandKind::kRead;
+    for (std::size_t i = 0; reads && i < positions.count(); ++i) {
         mvcc::Operation operation;
         operation.kind = mvcc::OperationKind::kGet;
         operation.key = arguments[positions.at(i)];
         command_.operations.push_back(operation);
     }
-    step.operation_count = positions.count();
+    // What reads no key runs when the operation before it was done. Where there is none, one that
+    // does nothing is put in its place.
+    if (command_.operations.empty() && has_keys_) {
+        mvcc::Operation operation;
+        operation.kind = mvcc::OperationKind::kGet;
+        command_.operations.push_back(operation);
+    }
+    step.operation_count = command_.operations.size() - step.first_operation;
 }
 
 // ---- outcome ----
@@ -128,7 +134,7 @@ void Transaction::on_operation(Session* session,
     if (session == nullptr) {
         return;
     }
-    run_steps_before(*session, at);
+    run_steps_without_operations(*session);
     TransactionStep& step = steps_[next_step_];
     const bool is_last = at + 1 == step.first_operation + step.operation_count;
     if (step.finisher != nullptr) {
@@ -147,6 +153,7 @@ void Transaction::on_operation(Session* session,
     if (is_last) {
         note_done(step);
         ++next_step_;
+        run_steps_without_operations(*session);
     }
 }
 
@@ -163,17 +170,13 @@ void Transaction::take_record(TransactionStep& step, const mvcc::OperationResult
     }
 }
 
-void Transaction::run_steps_before(Session& session, std::size_t at) {
-    while (next_step_ < steps_.size()) {
-        TransactionStep& step = steps_[next_step_];
-        if (step.operation_count > 0 && at < step.first_operation + step.operation_count) {
-            return;
-        }
+void Transaction::run_steps_without_operations(Session& session) {
+    while (next_step_ < steps_.size() && steps_[next_step_].operation_count == 0) {
+        TransactionStep& step = steps_[next_step_++];
         if (!step.is_done) {
             run_step(session, step);
             note_done(step);
         }
-        ++next_step_;
     }
 }
 
@@ -202,7 +205,7 @@ void Transaction::note_done(TransactionStep& step) {
 void Transaction::on_end(Session* session, bool conditions_held) {
     conditions_held_ = conditions_held;
     if (conditions_held && session != nullptr) {
-        run_steps_before(*session, command_.operations.size());
+        run_steps_without_operations(*session);
     }
 }
 

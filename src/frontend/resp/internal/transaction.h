@@ -109,7 +109,7 @@ private:
     void plan_step(Session& session, TransactionStep& step);
     void plan_reads(TransactionStep& step);
     static void take_record(TransactionStep& step, const mvcc::OperationResult& result);
-    void run_steps_before(Session& session, std::size_t at);
+    void run_steps_without_operations(Session& session);
     void run_step(Session& session, TransactionStep& step);
     void note_done(TransactionStep& step);
 
@@ -120,6 +120,7 @@ private:
     std::vector<WatchedKey> watched_;
     mvcc::Command command_;
     std::size_t next_step_ = 0;
+    bool has_keys_ = false;
     bool conditions_held_ = true;
     bool has_awaited_ = false;
 };
