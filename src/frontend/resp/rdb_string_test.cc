@@ -8,7 +8,7 @@
 namespace kvstore::resp {
 namespace {
 
-using namespace std::string_literals;
+using std::string_literals::operator""s;
 
 Bytes restored(ByteView dump) {
     EXPECT_TRUE(dump_is_sound(dump));

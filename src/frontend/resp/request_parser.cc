@@ -8,6 +8,9 @@
 namespace kvstore::resp {
 namespace {
 
+// Room for more arguments is given back after the request that needed it.
+constexpr std::size_t kKeptPlacesMax = 4096;
+
 constexpr bool is_blank(char c) {
     return c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == '\v' || c == '\f';
 }
@@ -125,8 +128,13 @@ void RequestParser::rewind() {
     has_count_ = false;
     has_size_ = false;
     wanted_ = 0;
+    error_.clear();
     places_.clear();
     views_.clear();
+    if (places_.capacity() > kKeptPlacesMax) {
+        places_ = {};
+        views_ = {};
+    }
 }
 
 RequestParser::Outcome RequestParser::parse_array(ByteView input) {

@@ -43,9 +43,10 @@ public:
 
     // After kRequest: views into the input of that call, or into the parser for inline commands.
     [[nodiscard]] Arguments arguments() const { return views_; }
-    // After kRequest: forgets it, and says how many bytes it had.
+    // After kRequest: forgets it, and says how many bytes it had. Its arguments may be shown until
+    // the next parse().
     std::size_t advance();
-    // After kRequest: the same request will be parsed again.
+    // Forgets what was parsed: the next input begins where a request begins.
     void rewind();
 
     // After kError: without "-ERR " and line end.

@@ -72,6 +72,15 @@ TEST_F(RespSessionDurable, AProtocolErrorComesAfterTheRepliesBeforeIt) {
     EXPECT_TRUE(client_->is_closed());
 }
 
+TEST_F(RespSessionDurable, WhatWasReadAheadRunsOnceAlsoBehindACommandThatWaits) {
+    EXPECT_EQ(
+        client_->ask("SET a 1\r\n*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n*2\r\n$4\r\nINCR\r\n$1\r\na\r\n"
+                     "*2\r\n$4\r\nKEYS\r\n$1\r\n*\r\n*2\r\n$4\r\nINCR\r\n$1\r\na\r\n*x\r\n"),
+        "+OK\r\n+OK\r\n:1\r\n*1\r\n$1\r\na\r\n:2\r\n"
+        "-ERR Protocol error: invalid multibulk length\r\n");
+    EXPECT_TRUE(client_->is_closed());
+}
+
 TEST_F(RespSession, AWrongCommandDoesNotEndTheConnection) {
     EXPECT_EQ(call("GET"), "-ERR wrong number of arguments for 'get' command\r\n");
     EXPECT_EQ(call("DEBUG SLEEP 0"),

@@ -41,6 +41,7 @@ std::string hexadecimal(std::uint64_t number) {
 Core::Core(kv::Kv& kv, Options options, metrics::Registry& registry)
     : kv_(kv),
       options_(std::move(options)),
+      applies_at_once_(options_.durability == "memory"),
       idle_(kv.env().scheduler),
       command_statistics_(CommandTable::all().size()),
       started_ms_(kv.now_ms()),
@@ -146,7 +147,7 @@ std::uint64_t Core::random() {
 Slot& Core::take_slot() {
     ++taken_slot_count_;
     if (free_slots_ == nullptr) {
-        return *new Slot(*this);
+        return *std::make_unique<Slot>(*this).release();
     }
     Slot& slot = *std::exchange(free_slots_, free_slots_->next);
     --free_slot_count_;

@@ -56,6 +56,8 @@ public:
     [[nodiscard]] kv::Kv& kv() { return kv_; }
     [[nodiscard]] env::Env& env() { return kv_.env(); }
     [[nodiscard]] Options& options() { return options_; }
+    // Whether a write takes effect inside its proposal.
+    [[nodiscard]] bool applies_at_once() const { return applies_at_once_; }
     [[nodiscard]] std::uint64_t now_ms() { return kv_.now_ms(); }
     // Since some moment, as of this turn; cheap.
     [[nodiscard]] std::uint64_t turn_ms();
@@ -125,6 +127,7 @@ private:
 
     kv::Kv& kv_;
     Options options_;
+    const bool applies_at_once_;
     Configuration configuration_;
     Cursors cursors_;
     bool is_stopping_ = false;

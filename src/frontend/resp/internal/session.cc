@@ -11,6 +11,13 @@ namespace {
 // Input above this stays with the operating system while nothing is parsed.
 constexpr std::size_t kIdleInputMax = 256U << 10U;
 
+// Requests that are parsed before the first of them runs. Enough to hide a memory access, few
+// enough to stay in the first level cache.
+constexpr std::size_t kLookAhead = 16;
+
+// Room for more arguments is given back.
+constexpr std::size_t kKeptArgumentsMax = 4096;
+
 // The part of an unknown command that its error shows.
 constexpr std::size_t kShownBytesMax = 128;
 
@@ -146,31 +153,93 @@ void Session::process() {
     }
     const ByteView input = connection_.input();
     std::size_t taken = 0;
-    while (true) {
+    bool is_done = false;
+    while (!is_done) {
         if (!can_parse()) {
             is_stalled_ = true;
             break;
         }
-        const RequestParser::Outcome outcome = parser_.parse(input.substr(taken));
-        if (outcome == RequestParser::Outcome::kIncomplete) {
-            break;
-        }
-        if (outcome == RequestParser::Outcome::kError) {
-            reply_in_turn("ERR Protocol error: " + std::string(parser_.error()));
-            is_closing_ = true;
-            break;
-        }
-        if (!parser_.arguments().empty() && !dispatch(parser_.arguments())) {
+        const RequestParser::Outcome outcome = gather(input, taken);
+        const std::size_t run = run_gathered(taken);
+        if (run < gathered_.size()) {
             parser_.rewind();
-            needs_no_slots_ = true;
             is_stalled_ = true;
             break;
         }
-        taken += parser_.advance();
+        is_done = outcome != RequestParser::Outcome::kRequest;
+        if (outcome == RequestParser::Outcome::kError) {
+            reply_in_turn("ERR Protocol error: " + std::string(parser_.error()));
+            is_closing_ = true;
+        }
     }
     connection_.consume(taken);
+    if (gathered_arguments_.capacity() > kKeptArgumentsMax) {
+        gathered_arguments_ = {};
+    }
     is_processing_ = false;
     end_processing();
+}
+
+// Parses a few requests before any of them runs, so that memory fetches their records meanwhile.
+// Returns: what came of the last; with kRequest there may be more.
+RequestParser::Outcome Session::gather(ByteView input, std::size_t from) {
+    gathered_.clear();
+    gathered_arguments_.clear();
+    while (gathered_.size() < kLookAhead) {
+        const RequestParser::Outcome outcome = parser_.parse(input.substr(from));
+        if (outcome != RequestParser::Outcome::kRequest) {
+            return outcome;
+        }
+        const bool is_inline = input[from] != '*';
+        const Arguments arguments = parser_.arguments();
+        gathered_.push_back(
+            {.spec = arguments.empty() ? nullptr : CommandTable::find(arguments.front()),
+             .first = gathered_arguments_.size(),
+             .count = arguments.size(),
+             .end = 0});
+        gathered_arguments_.insert(gathered_arguments_.end(), arguments.begin(), arguments.end());
+        from += parser_.advance();
+        gathered_.back().end = from;
+        if (is_inline) {
+            break;  // its words stand in the parser, until that parses again
+        }
+    }
+    return RequestParser::Outcome::kRequest;
+}
+
+void Session::hint_at_keys() {
+    if (gathered_.size() < 2 || keyspace_->is_dropped()) {
+        return;
+    }
+    storage::Engine& engine = keyspace_->group().shard().engine();
+    for (const Gathered& request : gathered_) {
+        const bool has_key = request.spec != nullptr && request.spec->first_key > 0 &&
+                             static_cast<std::size_t>(request.spec->first_key) < request.count;
+        if (has_key && (request.spec->kind == CommandKind::kRead || core_.applies_at_once())) {
+            const auto key = static_cast<std::size_t>(request.spec->first_key);
+            engine.hint(storage::Table::kCurrent, gathered_arguments_[request.first + key]);
+        }
+    }
+}
+
+// Returns: how many were taken; `taken` is behind the last of them. Fewer than were gathered: the
+// next has to wait.
+std::size_t Session::run_gathered(std::size_t& taken) {
+    hint_at_keys();
+    for (std::size_t i = 0; i < gathered_.size(); ++i) {
+        const Gathered& request = gathered_[i];
+        if (i > 0 && !can_parse()) {
+            return i;
+        }
+        const Arguments arguments =
+            Arguments(gathered_arguments_).subspan(request.first, request.count);
+        if (!arguments.empty() && !dispatch(request.spec, arguments)) {
+            needs_no_slots_ = true;
+            return i;
+        }
+        taken = request.end;
+    }
+    return gathered_.size();
 }
 
 void Session::end_processing() {
@@ -211,8 +280,7 @@ void Session::wake_when_possible() {
 // ---- dispatch ----
 
 // Returns: false when the request must wait until all before it are answered.
-bool Session::dispatch(Arguments arguments) {
-    const CommandSpec* spec = CommandTable::find(arguments[0]);
+bool Session::dispatch(const CommandSpec* spec, Arguments arguments) {
     if (spec == nullptr) {
         reject(nullptr, unknown_command_text(arguments));
         return true;

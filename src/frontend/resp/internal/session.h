@@ -104,12 +104,23 @@ public:
     bool is_resume_due = false;
 
 private:
+    // A request that was parsed and did not run yet.
+    struct Gathered {
+        const CommandSpec* spec;  // null: there is none of that name
+        std::size_t first;        // of its arguments in gathered_arguments_
+        std::size_t count;
+        std::size_t end;  // in the input
+    };
+
     [[nodiscard]] bool can_parse() const;
     void process();
+    RequestParser::Outcome gather(ByteView input, std::size_t from);
+    void hint_at_keys();
+    std::size_t run_gathered(std::size_t& taken);
     void end_processing();
     void wake_when_possible();
 
-    bool dispatch(Arguments arguments);
+    bool dispatch(const CommandSpec* spec, Arguments arguments);
     bool enqueue(const CommandSpec& spec, Arguments arguments);
     void reject(const CommandSpec* spec, std::string_view error);
     void reply_in_turn(std::string_view error);
@@ -131,6 +142,8 @@ private:
     env::Connection& connection_;
     const std::uint64_t id_;
     RequestParser parser_;
+    std::vector<Gathered> gathered_;
+    std::vector<ByteView> gathered_arguments_;
     kv::KeyspaceHandle keyspace_;
     unsigned database_ = 0;
     Protocol protocol_ = Protocol::kResp2;
