@@ -60,11 +60,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const ByteView input(reinterpret_cast<const char*>(data), size);
     const Seen whole = parse_all(input, size);
     const Seen pieces = parse_all(input, 1 + (data[0] % 7U));
-    KVSTORE_ASSERT(whole.error == pieces.error || whole.error.starts_with("too big") ||
-                   pieces.error.starts_with("too big"));
-    if (whole.error == pieces.error) {
-        KVSTORE_ASSERT(whole.words == pieces.words);
-        KVSTORE_ASSERT(whole.taken == pieces.taken);
+    // A line that is too long is refused where it is seen before its end, so only in pieces.
+    if (whole.error.starts_with("too big") || pieces.error.starts_with("too big")) {
+        return 0;
     }
+    KVSTORE_ASSERT(whole.error == pieces.error);
+    KVSTORE_ASSERT(whole.words == pieces.words);
+    KVSTORE_ASSERT(whole.taken == pieces.taken);
     return 0;
 }
