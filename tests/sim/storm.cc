@@ -141,8 +141,9 @@ private:
         node_->disk_faults() = {};
         node_->crash_at_change(0);
         // Damage to the very last record looks like a torn write until the log has marked it as
-        // whole, a moment later: bits flip only after a clean stop or a quiet moment.
-        may_flip_ = node_->is_up();
+        // whole, a moment later: bits flip only after a clean stop or a quiet moment of a log that
+        // has not failed.
+        may_flip_ = node_->is_up() && !disk_failed_;
         if (!node_->is_up()) {
             ++report_.crash_count;
         } else if (random_.chance(1, 4)) {
@@ -157,6 +158,7 @@ private:
     }
 
     void crash() {
+        log_info("storm: crash", {{"life", round_}});
         world_.crash(*node_,
                      random_.chance(1, 3) ? sim::CrashKind::kKill : sim::CrashKind::kPowerLoss);
         ++report_.crash_count;
@@ -167,6 +169,7 @@ private:
             co_await life.kv->stop();
             co_return co_await life.host->stop();
         };
+        log_info("storm: clean stop", {{"life", round_}});
         const auto stopped = world_.try_block_on(*node_, stopping(life_), std::chrono::minutes(5));
         if (!stopped.has_value()) {
             fail("stopping hung");
@@ -233,6 +236,7 @@ private:
         }
         ++report_.fault_count;
         flipped_ = *place;
+        log_info("storm: flipped a bit", {{"place", flipped_}});
         return flipped_;
     }
 
@@ -254,7 +258,10 @@ private:
 
     void plan_faults() {
         sim::DiskFaults& faults = node_->disk_faults();
-        switch (random_.below(8)) {
+        const std::uint64_t kind = random_.below(8);
+        disk_failed_ = kind == 2 || kind == 3;
+        log_info("storm: life begins", {{"life", round_}, {"fault", kind}});
+        switch (kind) {
             case 0:
             case 1: node_->crash_at_change(random_.between(1, 400)); break;
             case 2:
@@ -498,6 +505,7 @@ private:
     Duration history_{};
     std::string flipped_;  // the last flip that was not mended
     bool may_flip_ = false;
+    bool disk_failed_ = false;  // in this life
     bool is_over_ = false;
     StormReport report_;
 };

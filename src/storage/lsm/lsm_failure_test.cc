@@ -9,6 +9,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/coding.h"
+#include "base/random.h"
 #include "storage/lsm/testing/lsm_fixture.h"
 
 namespace kvstore::storage::lsm {
@@ -32,7 +34,7 @@ protected:
     // Puts the engine on a file system of two megabytes. False where that needs rights we lack.
     bool mount_small_disk() {
         std::filesystem::create_directory(directory());
-        is_mounted_ = call("mount -t tmpfs -o size=2m none " + directory().string());
+        is_mounted_ = call("mount -t tmpfs -o size=8m none " + directory().string());
         return is_mounted_;
     }
 
@@ -41,6 +43,16 @@ protected:
         const Bytes block(4096, 'b');
         while (balloon.write(block.data(), static_cast<std::streamsize>(block.size())).flush()) {
         }
+    }
+
+    // More than the few pages that RocksDB may give back after the disk was filled.
+    static Bytes incompressible() {
+        Random random(1);
+        Bytes bytes;
+        while (bytes.size() < (256U << 10U)) {
+            put_fixed(bytes, random.next());
+        }
+        return bytes;
     }
 
     void free_disk() { std::filesystem::remove(directory() / "balloon"); }
@@ -74,6 +86,7 @@ TEST_F(LsmFailureTest, AFullDiskIsToldAndLosesNothing) {
     }
     open();
     engine().put(Table::kCurrent, "a", "1");
+    engine().put(Table::kCurrent, "filler", incompressible());
     commit(1);
     fill_disk();
 
@@ -90,6 +103,7 @@ TEST_F(LsmFailureTest, GoesOnWhenThereIsSpaceAgain) {
     }
     open();
     engine().put(Table::kCurrent, "a", "1");
+    engine().put(Table::kCurrent, "filler", incompressible());
     commit(1);
     fill_disk();
     EXPECT_EQ(run(engine().persist()).code(), Code::kDiskFull);
@@ -121,6 +135,7 @@ TEST_F(LsmFailureTest, ABatchWaitsForSpaceInsteadOfARestart) {
     }
     open();
     engine().put(Table::kCurrent, "a", "1");
+    engine().put(Table::kCurrent, "filler", incompressible());
     commit(1);
     fill_disk();
     EXPECT_EQ(run(engine().persist()).code(), Code::kDiskFull);

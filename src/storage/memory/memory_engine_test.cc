@@ -224,6 +224,7 @@ TEST_F(MemoryEngineTest, OpensAtOneOfTwoSnapshotsWhereverThePowerFails) {
         host.crash_at_change(cut);
         const std::optional<Status> persisted = world.try_block_on(host, engine->persist());
         const bool was_told = persisted.has_value() && persisted->ok();
+        host.crash_at_change(0);
         if (host.is_up()) {
             world.crash(host);
         }

@@ -335,6 +335,7 @@ bool survives_power_cuts() {
         ListSource second(new_rows, Index(2));
         const auto written =
             world.try_block_on(host, write_snapshot(&host.env(), kDirectory, kShard, &second, 0));
+        host.crash_at_change(0);
         if (host.is_up()) {
             world.crash(host);
         }

@@ -39,6 +39,7 @@ Status LogReader::damaged(std::uint64_t number, std::uint64_t offset, std::strin
 
 async::Task<Result<LogContent>> LogReader::read() {
     KVSTORE_CO_CHECK_OK(co_await find_segments());
+    KVSTORE_CO_CHECK_OK(co_await drop_blank_front());
     for (std::size_t slot = 0; slot < segments_.size(); ++slot) {
         auto end = co_await read_segment(slot);
         KVSTORE_CO_TRY(const End ended, std::move(end));
@@ -53,9 +54,30 @@ async::Task<Result<LogContent>> LogReader::read() {
                 {.kind = SegmentName::Kind::kUsed, .number = segment.header.number});
         }
     }
-    content_.first_segment = has_records_ ? numbers_.front() : 0;
+    content_.first_segment = has_records_ ? segments_.front().header.number : 0;
     content_.segment_count = has_records_ ? content_.last_segment - content_.first_segment + 1 : 0;
     co_return std::move(content_);
+}
+
+// Leaves out oldest segments in which no record begins, when later ones hold records: what an
+// earlier recovery read there from the page cache it copied, and the original went with the power.
+// Damage is not mistaken for it, but for a segment's only record, whose entries their group then
+// misses.
+async::Task<Status> LogReader::drop_blank_front() {
+    while (!segments_.empty() && !segments_.front().first && first_record_behind(0)) {
+        const SegmentHeader header = segments_.front().header;
+        auto opened = co_await env_->disk.open(path_of(header.number), open_options());
+        KVSTORE_CO_TRY(const std::unique_ptr<env::File> file, std::move(opened));
+        auto searched =
+            co_await find_later_record(file.get(), header, kSegmentHeaderSize, Sequence());
+        KVSTORE_CO_TRY(const Later found, std::move(searched));
+        if (found != Later::kNone) {
+            break;
+        }
+        content_.unused.push_back({.kind = SegmentName::Kind::kUsed, .number = header.number});
+        segments_.erase(segments_.begin());
+    }
+    co_return Status();
 }
 
 // Finds the files, and of each segment what it begins with.
@@ -112,7 +134,8 @@ async::Task<Result<LogReader::Segment>> LogReader::look_at_segment(std::uint64_t
         }
     }
     if (segment.header.number != number) {
-        co_return damaged(number, 0, "the segment header names another segment");
+        co_return damaged(
+            number, 0, "the segment header names segment " + std::to_string(segment.header.number));
     }
     RecordScanner scanner(file.get(), segment.header);
     auto looked = co_await look_twice(&scanner);
@@ -144,11 +167,22 @@ async::Task<Result<RecordScanner::Found>> LogReader::look_twice(RecordScanner* s
     }
 }
 
+// The record that the log goes on with behind the segment in `slot`. Segments without one are
+// passed over: the only record of such a segment may have been read from the page cache, copied by
+// that recovery, and then lost with the power.
+std::optional<RecordHeader> LogReader::first_record_behind(std::size_t slot) const {
+    for (std::size_t i = slot + 1; i < segments_.size(); ++i) {
+        if (segments_[i].first) {
+            return segments_[i].first;
+        }
+    }
+    return std::nullopt;
+}
+
 async::Task<Result<LogReader::End>> LogReader::read_segment(std::size_t slot) {
     const SegmentHeader header = segments_[slot].header;
-    // Where recovery copied the tail of this segment into the next one, the copy counts.
-    const std::optional<RecordHeader> next =
-        slot + 1 < segments_.size() ? segments_[slot + 1].first : std::nullopt;
+    // Where recovery copied the tail of this segment into a later one, the copy counts.
+    const std::optional<RecordHeader> next = first_record_behind(slot);
     auto opened = co_await env_->disk.open(path_of(header.number), open_options());
     KVSTORE_CO_TRY(const std::unique_ptr<env::File> file, std::move(opened));
     RecordScanner scanner(file.get(), header);
@@ -160,6 +194,10 @@ async::Task<Result<LogReader::End>> LogReader::read_segment(std::size_t slot) {
         const bool is_superseded =
             !has_records_ && first && next && next->sequence == first->sequence;
         const bool is_continued = has_records_ && next && next->sequence == content_.last.next();
+        if (is_continued && !first) {
+            // Passed over, and still one of the log's segments.
+            visitor_->on_segment(header.number, /*opens_with_checkpoint=*/false);
+        }
         if (is_superseded || is_continued) {
             co_return End::kNext;
         }

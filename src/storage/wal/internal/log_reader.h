@@ -84,6 +84,8 @@ private:
     async::Task<Status> find_segments();
     async::Task<Result<Segment>> look_at_segment(std::uint64_t number);
     async::Task<Result<End>> read_segment(std::size_t slot);
+    async::Task<Status> drop_blank_front();
+    [[nodiscard]] std::optional<RecordHeader> first_record_behind(std::size_t slot) const;
     async::Task<Result<RecordScanner::Found>> look_twice(RecordScanner* scanner);
     async::Task<Status> judge_end(std::size_t slot);
     async::Task<Status> measure_torn(std::size_t slot, std::uint64_t offset);

@@ -56,6 +56,9 @@ async::Task<Status> SegmentPool::adopt(std::vector<SegmentName> unused) {
     std::sort(unused.begin(), unused.end(), [](const SegmentName& a, const SegmentName& b) {
         return a.number > b.number;
     });
+    // And the names as they stand first: a start that follows a kill may see a renaming that a
+    // power cut would still take back, over a header that was written anew meanwhile.
+    KVSTORE_CO_CHECK_OK(co_await sync_names());
     for (std::size_t i = 0; i < unused.size(); ++i) {
         const SegmentName name = unused[i];
         if (name.kind == SegmentName::Kind::kUsed) {
@@ -70,7 +73,10 @@ async::Task<Status> SegmentPool::adopt(std::vector<SegmentName> unused) {
 }
 
 async::Task<Status> SegmentPool::recycle(std::uint64_t number) {
-    const bool is_known = std::find(free_.begin(), free_.end(), number) != free_.end();
+    // A free file of the same number may wait, or be on its way to become a segment: renaming over
+    // it would put another file under its new name.
+    const bool is_known =
+        number == in_preparation_ || std::find(free_.begin(), free_.end(), number) != free_.end();
     if (free_.size() >= options_.free_max || is_known) {
         KVSTORE_CO_CHECK_OK(co_await env_->disk.remove(path_of(used(number))));
         co_return co_await sync_names();
@@ -94,7 +100,9 @@ async::Task<Result<OpenSegment>> SegmentPool::prepare(Wanted wanted) {
     }
     const std::uint64_t free_number = free_.back();
     free_.pop_back();
+    in_preparation_ = free_number;
     auto made = co_await make_of_free(wanted, free_number);
+    in_preparation_.reset();
     if (!made.ok() && made.status().code() == Code::kDiskFull) {
         free_.push_back(free_number);
     }

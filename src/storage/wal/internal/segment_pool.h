@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -77,6 +78,7 @@ private:
     std::string directory_;
     Options options_;
     std::vector<std::uint64_t> free_;
+    std::optional<std::uint64_t> in_preparation_;  // the free file that becomes a segment now
     bool is_stopping_ = false;
     std::uint64_t created_count_ = 0;
     std::uint64_t reused_count_ = 0;
