@@ -13,6 +13,8 @@
 #include "cli/exit_code.h"
 #include "cli/output.h"
 #include "cli/server_command.h"
+#include "cli/shell.h"
+#include "cli/stress_command.h"
 #include "cli/verify_command.h"
 #include "cli/version.h"
 
@@ -34,8 +36,9 @@ ExitCode run_client(const Words& arguments) {
     return run_client_command(command(), arguments);
 }
 
-constexpr std::array<Command, 13> kCommands{{
+constexpr std::array<Command, 17> kCommands{{
     {.name = "server", .aliases = "", .help = "start a node", .run = run_server},
+    {.name = "shell", .aliases = "", .help = "PUT, GET, REMOVE at a prompt", .run = run_shell},
     {.name = "put", .aliases = " set ", .help = "write a key", .run = run_client<put_command>},
     {.name = "get", .aliases = "", .help = "read a key", .run = run_client<get_command>},
     {.name = "delete",
@@ -51,6 +54,14 @@ constexpr std::array<Command, 13> kCommands{{
      .aliases = "",
      .help = "seconds that a key has left",
      .run = run_client<ttl_command>},
+    {.name = "import",
+     .aliases = "",
+     .help = "write many keys from NDJSON",
+     .run = run_client<import_command>},
+    {.name = "export",
+     .aliases = "",
+     .help = "print keys and values as NDJSON",
+     .run = run_client<export_command>},
     {.name = "keyspace",
      .aliases = "",
      .help = "list, create, change or drop keyspaces",
@@ -67,6 +78,10 @@ constexpr std::array<Command, 13> kCommands{{
      .aliases = "",
      .help = "give back the space of deleted data",
      .run = run_compact},
+    {.name = "stress",
+     .aliases = "",
+     .help = "measure response time and throughput",
+     .run = run_stress},
     {.name = "verify-data",
      .aliases = " verify ",
      .help = "check a data directory offline",
@@ -127,13 +142,29 @@ ExitCode run_command(Words words) {
     return command->run(words);
 }
 
+// The oldest name: the shell, or the stress test.
+ExitCode run_kv_store(Words words) {
+    if (!words.empty() && (words.front() == "--stress-test" || words.front() == "-stress-test")) {
+        words.erase(words.begin());
+        return run_stress(words);
+    }
+    const bool is_flag = !words.empty() && words.front().starts_with('-') &&
+                         words.front() != "--help" && words.front() != "-h" &&
+                         words.front() != "--version";
+    return words.empty() || is_flag ? run_embedded_shell(words) : run_command(std::move(words));
+}
+
 }  // namespace
 
 int run_main(int argc, char** argv) {
     // A reader that goes away is told by write(), not by a signal.
     (void)std::signal(SIGPIPE, SIG_IGN);
+    std::string_view called = argc > 0 ? argv[0] : "kvstore";
+    called.remove_prefix(called.rfind('/') + 1);
     Words words(argv + std::min(argc, 1), argv + argc);
-    return static_cast<int>(run_command(std::move(words)));
+    const ExitCode code =
+        called == "kv_store" ? run_kv_store(std::move(words)) : run_command(std::move(words));
+    return static_cast<int>(code);
 }
 
 }  // namespace kvstore::cli
