@@ -86,8 +86,8 @@ async::Task<Result<std::optional<std::string>>> find_snapshot(env::Env* env,
     if (found.empty()) {
         co_return std::optional<std::string>();
     }
-    // Its writer may have been killed between giving the name and making it durable. Whoever opens it
-    // lets the log go, so a power cut must not be able to take the name back.
+    // Its writer may have been killed between giving the name and making it durable. Whoever opens
+    // it lets the log go, so a power cut must not be able to take the name back.
     KVSTORE_CO_CHECK_OK(co_await env->disk.sync_directory(directory));
     co_return std::optional<std::string>(directory + "/" + snapshot_name(found.back()));
 }
