@@ -130,7 +130,8 @@ def memory_per_key(keys, folder):
 def machine():
     cpu = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if "model name" in line), "?")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{cpu}, {os.cpu_count()} cores, {memory:.0f} GiB, Linux {".".join(platform.release().split(".")[:2])}"
+    kernel = ".".join(platform.release().split(".")[:2])
+    return f"{cpu}, {os.cpu_count()} cores, {memory:.0f} GiB, Linux {kernel}"
 
 
 def load():
