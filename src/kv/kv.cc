@@ -1,5 +1,6 @@
 #include "kv/kv.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "async/sync.h"
@@ -174,6 +175,11 @@ Status Kv::check_limits(const mvcc::Operation& operation) const {
     return {};
 }
 
+bool Kv::grows(const mvcc::Operation& operation) {
+    return operation.kind == mvcc::OperationKind::kAppend ||
+           operation.kind == mvcc::OperationKind::kSetRange;
+}
+
 Status Kv::submit(Keyspace& keyspace,
                   const mvcc::Operation& operation,
                   replication::Proposal* proposal) {
@@ -181,7 +187,12 @@ Status Kv::submit(Keyspace& keyspace,
         return dropped_status(keyspace);
     }
     KVSTORE_CHECK_OK(check_limits(operation));
-    return keyspace.group().propose(operation, proposal);
+    if (!grows(operation)) {
+        return keyspace.group().propose(operation, proposal);
+    }
+    mvcc::Operation bounded = operation;
+    bounded.value_bytes_max = static_cast<std::uint32_t>(options_.limits.value_bytes_max);
+    return keyspace.group().propose(bounded, proposal);
 }
 
 Status Kv::submit(Keyspace& keyspace,
@@ -202,7 +213,20 @@ Status Kv::submit(Keyspace& keyspace,
     for (const mvcc::Operation& operation : command.else_operations) {
         KVSTORE_CHECK_OK(check_limits(operation));
     }
-    return keyspace.group().propose(command, proposal);
+    if (!std::ranges::any_of(command.operations, grows) &&
+        !std::ranges::any_of(command.else_operations, grows)) {
+        return keyspace.group().propose(command, proposal);
+    }
+    mvcc::Command bounded = command;
+    for (auto* operations : {&bounded.operations, &bounded.else_operations}) {
+        for (mvcc::Operation& operation : *operations) {
+            if (grows(operation)) {
+                operation.value_bytes_max =
+                    static_cast<std::uint32_t>(options_.limits.value_bytes_max);
+            }
+        }
+    }
+    return keyspace.group().propose(bounded, proposal);
 }
 
 // ---- coroutines ----

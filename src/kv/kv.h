@@ -224,6 +224,8 @@ private:
     class Catalog;
 
     Status check_limits(const mvcc::Operation& operation) const;
+    // Whether its result can be larger than its argument: it is then proposed with our limit.
+    static bool grows(const mvcc::Operation& operation);
     async::Task<Status> open_catalog();
 
     env::Env& env_;

@@ -13,8 +13,8 @@ constexpr std::size_t kKeptRoomMax = 256U << 10U;
 
 }  // namespace
 
-Applier::Applier(storage::Engine& engine, ShardState& state, std::size_t value_bytes_max)
-    : engine_(engine), state_(state), writer_(engine, state), value_bytes_max_(value_bytes_max) {}
+Applier::Applier(storage::Engine& engine, ShardState& state)
+    : engine_(engine), state_(state), writer_(engine, state) {}
 
 const Applier::Kind& Applier::kind_of(OperationKind kind) {
     static constexpr std::array<Kind, 15> kKinds = {{

@@ -467,10 +467,11 @@ TEST(SetRange, WritesOverAndPadsWithNul) {
 TEST(BoundaryConditions, AValueGrowsToItsLimitAndNoFurther) {
     testing::MapEngine engine;
     ShardState state;
-    internal::Applier applier(engine, state, 10);
+    internal::Applier applier(engine, state);
     const auto run = [&applier](OperationKind kind, std::int64_t delta, ByteView argument) {
         Operation operation = with_argument(kind, "k", argument);
         operation.delta = delta;
+        operation.value_bytes_max = 10;
         Bytes encoded;
         encode_command(Version(), operation, encoded);
         Outcome outcome;

@@ -8,6 +8,13 @@
 #include "mvcc/internal/applier.h"
 
 namespace kvstore::mvcc::internal {
+namespace {
+
+std::size_t value_bytes_max_of(const Operation& operation) {
+    return operation.value_bytes_max != 0 ? operation.value_bytes_max : kValueBytesMax;
+}
+
+}  // namespace
 
 Status Applier::get(const Operation& /*operation*/) {
     if (found_.present) {
@@ -64,7 +71,7 @@ Status Applier::increment_float(const Operation& operation) {
 
 Status Applier::append(const Operation& operation) {
     const ByteView before = found_.present ? found_.record.value : ByteView();
-    if (before.size() + operation.argument.size() > value_bytes_max_) {
+    if (before.size() + operation.argument.size() > value_bytes_max_of(operation)) {
         refuse(Code::kTooLarge);
         return {};
     }
@@ -86,8 +93,8 @@ Status Applier::set_range(const Operation& operation) {
         return {};
     }
     const auto offset = static_cast<std::uint64_t>(operation.delta);
-    if (operation.argument.size() > value_bytes_max_ ||
-        offset > value_bytes_max_ - operation.argument.size()) {
+    const std::size_t bytes_max = value_bytes_max_of(operation);
+    if (operation.argument.size() > bytes_max || offset > bytes_max - operation.argument.size()) {
         refuse(Code::kTooLarge);
         return {};
     }

@@ -15,6 +15,7 @@
 //                            varint   delta, zigzag (bit 8)
 //                            varint   expires_at_ms (bit 9)
 //                            varint   lease (bit 10)
+//                            varint   value_bytes_max (bit 11)
 //
 // `bytes` are a varint length and so many bytes. A field that is zero or empty is left out. The
 // decoder refuses what it does not know, since a replica that skips a part it does not understand
@@ -42,7 +43,8 @@ constexpr unsigned kHasCondition = 1U << 7U;
 constexpr unsigned kHasDelta = 1U << 8U;
 constexpr unsigned kHasExpiry = 1U << 9U;
 constexpr unsigned kHasLease = 1U << 10U;
-constexpr unsigned kKnownFlags = (1U << 11U) - 1U;
+constexpr unsigned kHasValueLimit = 1U << 11U;
+constexpr unsigned kKnownFlags = (1U << 12U) - 1U;
 
 // The least that one of them takes, so that a corrupt count cannot ask for more memory than the
 // command has bytes.
@@ -87,6 +89,7 @@ unsigned flags_of(const Operation& operation) {
     flags |= operation.delta != 0 ? kHasDelta : 0U;
     flags |= operation.expires_at_ms != 0 ? kHasExpiry : 0U;
     flags |= operation.lease != 0 ? kHasLease : 0U;
+    flags |= operation.value_bytes_max != 0 ? kHasValueLimit : 0U;
     return flags;
 }
 
@@ -109,6 +112,9 @@ void put_operation(const Operation& operation, Bytes& to) {
     }
     if ((flags & kHasLease) != 0) {
         put_varint(to, operation.lease);
+    }
+    if ((flags & kHasValueLimit) != 0) {
+        put_varint(to, operation.value_bytes_max);
     }
 }
 
@@ -174,6 +180,13 @@ bool take_operation(Decoder& decoder, Operation& operation) {
     }
     if ((flags & kHasLease) != 0) {
         operation.lease = decoder.varint();
+    }
+    if ((flags & kHasValueLimit) != 0) {
+        const std::uint64_t value_bytes_max = decoder.varint();
+        if (value_bytes_max > kValueBytesMax) {
+            return false;
+        }
+        operation.value_bytes_max = static_cast<std::uint32_t>(value_bytes_max);
     }
     return decoder.ok() && sizes_are_allowed(operation);
 }

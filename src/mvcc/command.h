@@ -86,6 +86,9 @@ struct Operation {
     std::int64_t delta = 0;
     std::uint64_t expires_at_ms = 0;
     std::uint64_t lease = 0;
+    // kAppend, kSetRange: the value grows to at most so many bytes; 0: to kValueBytesMax. In the
+    // command, since a member's own setting must not decide what is applied.
+    std::uint32_t value_bytes_max = 0;
 };
 
 struct KeyCondition {
@@ -104,8 +107,10 @@ struct Command {
 
 // Limits of one command; a proposer checks them before it proposes, the decoder again.
 inline constexpr std::size_t kCommandOperationsMax = 100'000;
-inline constexpr std::size_t kKeyBytesMax = 64U << 10U;     // hard; the setting is at most this
-inline constexpr std::size_t kValueBytesMax = 512U << 20U;  // hard; the setting is at most this
+// Both are hard: the settings are at most these.
+inline constexpr std::size_t kKeyBytesMax = 64U << 10U;
+// With its key and headers below what one log record and one snapshot row hold.
+inline constexpr std::size_t kValueBytesMax = 24U << 20U;
 
 // Appends the command's bytes.
 void encode_command(const Command& command, Bytes& to);

@@ -50,6 +50,7 @@ void expect_same(const std::vector<Operation>& a, const std::vector<Operation>& 
         EXPECT_EQ(a[i].delta, b[i].delta);
         EXPECT_EQ(a[i].expires_at_ms, b[i].expires_at_ms);
         EXPECT_EQ(a[i].lease, b[i].lease);
+        EXPECT_EQ(a[i].value_bytes_max, b[i].value_bytes_max);
     }
 }
 
@@ -80,7 +81,9 @@ Operation random_operation(Random& random) {
             .condition = random.chance(1, 2) ? random_condition(random) : Condition(),
             .delta = static_cast<std::int64_t>(random.next() >> random.below(64)),
             .expires_at_ms = random.chance(1, 2) ? random.next() : 0,
-            .lease = random.chance(1, 2) ? random.next() : 0};
+            .lease = random.chance(1, 2) ? random.next() : 0,
+            .value_bytes_max =
+                random.chance(1, 2) ? static_cast<std::uint32_t>(random.below(kValueBytesMax)) : 0};
 }
 
 TEST(Command, HasTheLayoutOfItsSpecification) {

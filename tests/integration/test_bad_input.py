@@ -124,7 +124,6 @@ class BadInput(ServerTestCase):
             self.assertEqual(redis("EXISTS", "larger", "far"), 0)
             self.assertEqual(redis("DEL", "large", key), 2)
 
-    @unittest.expectedFailure  # Growth is bounded by 512 MiB, not by limits.value_bytes_max.
     def test_a_value_does_not_grow_above_the_limit_in_steps(self):
         with self.shared.redis() as redis:
             try:

@@ -20,11 +20,7 @@ namespace kvstore::mvcc::internal {
 // Never      Allocates for a command that is like an earlier one: its buffers keep their room.
 class Applier {
 public:
-    // Values never grow beyond `value_bytes_max`; it is the same on every replica, and smaller in
-    // tests only.
-    Applier(storage::Engine& engine,
-            ShardState& state,
-            std::size_t value_bytes_max = kValueBytesMax);
+    Applier(storage::Engine& engine, ShardState& state);
 
     // Applies one encoded command and tells `sink` (may be null) what came of it.
     // Errors: kCorruption, kIoError; the command may be half done then.
@@ -75,7 +71,6 @@ private:
     storage::Engine& engine_;
     ShardState& state_;
     RecordWriter writer_;
-    std::size_t value_bytes_max_;
     Command command_;
     OperationResult result_;
     Found found_;
