@@ -1,5 +1,7 @@
 #include "base/hash.h"
 
+// Short keys are hashed several times an operation: without a jump through the library's table.
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 namespace kvstore {

@@ -20,7 +20,7 @@ public:
 
     // Never goes back. May be cached for the length of one loop turn.
     [[nodiscard]] virtual MonotonicTime now() const = 0;
-    // May jump either way.
+    // May jump either way. May be cached as now() is.
     [[nodiscard]] virtual WallTime wall_now() const = 0;
 
     // Calls `action` on this core once, not before `when`.

@@ -46,17 +46,32 @@ Status Applier::apply(ByteView encoded, ApplySink* sink) {
     writer_.begin_command(command_.stamp);
     KVSTORE_TRY(const bool hold, all_hold(command_.conditions));
     KVSTORE_CHECK_OK(apply_operations(hold ? command_.operations : command_.else_operations, sink));
+    end_command(hold, sink);
+    return {};
+}
+
+Status Applier::apply(Version stamp, const Operation& operation, ApplySink* sink) {
+    writer_.begin_command(stamp);
+    result_ = OperationResult();
+    KVSTORE_CHECK_OK(apply_operation(operation));
+    if (sink != nullptr) {
+        sink->on_operation(0, result_);
+    }
+    end_command(/*conditions_held=*/true, sink);
+    return {};
+}
+
+void Applier::end_command(bool conditions_held, ApplySink* sink) {
     if (planted_bug(PlantedBug::kMvccRevisionSkipsOnNoop) && !writer_.has_changed()) {
         state_.revision = state_.revision.next();
     }
     if (sink != nullptr) {
-        sink->on_command({.conditions_held = hold,
+        sink->on_command({.conditions_held = conditions_held,
                           .revision = state_.revision,
                           .stamp = writer_.stamp(),
                           .changed = writer_.has_changed()});
     }
     release_room();
-    return {};
 }
 
 Result<bool> Applier::all_hold(const std::vector<KeyCondition>& conditions) {

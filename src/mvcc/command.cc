@@ -291,6 +291,22 @@ Status decode_command(ByteView encoded, Command& command) {
     return {};
 }
 
+ByteView first_key(ByteView encoded) noexcept {
+    Decoder decoder(encoded);
+    (void)decoder.fixed<std::uint8_t>();
+    (void)decoder.fixed<std::uint64_t>();
+    const std::uint64_t conditions = decoder.varint();
+    const std::uint64_t operations = decoder.varint();
+    (void)decoder.varint();
+    if (conditions != 0 || operations == 0) {
+        return {};
+    }
+    (void)decoder.fixed<std::uint8_t>();
+    (void)decoder.fixed<std::uint16_t>();
+    const ByteView key = decoder.length_prefixed();
+    return decoder.ok() ? key : ByteView();
+}
+
 void collect_keys(const Command& command, std::vector<Bytes>& keys) {
     for (const KeyCondition& condition : command.conditions) {
         keys.emplace_back(condition.key);

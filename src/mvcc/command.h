@@ -121,6 +121,10 @@ void encode_command(Version stamp, const Operation& operation, Bytes& to);
 // Errors: kCorruption.
 Status decode_command(ByteView encoded, Command& command);
 
+// A key that applying it reads first, most likely; empty where that takes more than a look. For
+// fetching ahead.
+[[nodiscard]] ByteView first_key(ByteView encoded) noexcept;
+
 // The keys of kCurrent that applying it reads.
 void collect_keys(const Command& command, std::vector<Bytes>& keys);
 

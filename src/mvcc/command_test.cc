@@ -227,6 +227,20 @@ TEST(BoundaryConditions, KeyMayBeAsLongAsAllowedAndNoLonger) {
     EXPECT_TRUE(is_refused(encoded(conditional)));
 }
 
+TEST(Command, ShowsTheKeyOfItsFirstOperation) {
+    Command command;
+    EXPECT_EQ(first_key(encoded(command)), "");
+    command.operations.push_back(sample_put());
+    EXPECT_EQ(first_key(encoded(command)), "key");
+    const Bytes whole = encoded(command);
+    for (std::size_t size = 0; size < whole.size(); ++size) {
+        const ByteView key = first_key(ByteView(whole).substr(0, size));
+        EXPECT_TRUE(key.empty() || key == "key") << size;
+    }
+    command.conditions.push_back({.key = "condition"});
+    EXPECT_EQ(first_key(encoded(command)), "");
+}
+
 TEST(Command, NamesTheKeysThatItReads) {
     Command command;
     command.conditions.push_back({.key = "condition"});

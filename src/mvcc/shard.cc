@@ -59,7 +59,18 @@ Status Shard::apply(Index index, ByteView encoded, ApplySink* sink) {
     if (!failure_.ok()) {
         return failure_;
     }
-    Status applied = applier_->apply(encoded, sink);
+    return note_applied(index, applier_->apply(encoded, sink));
+}
+
+Status Shard::apply(Index index, Version stamp, const Operation& operation, ApplySink* sink) {
+    KVSTORE_ASSERT(index > applied_);
+    if (!failure_.ok()) {
+        return failure_;
+    }
+    return note_applied(index, applier_->apply(stamp, operation, sink));
+}
+
+Status Shard::note_applied(Index index, const Status& applied) {
     if (!applied.ok()) {
         return fail(applied.with_context("index " + std::to_string(index.value())));
     }

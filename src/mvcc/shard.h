@@ -115,6 +115,9 @@ public:
     //         quarantined; `sink` may have been told a part. Every later call that writes gives the
     //         same error, so that nothing of the open batch becomes durable.
     Status apply(Index index, ByteView encoded, ApplySink* sink);
+    // The same for one operation that was never encoded, since no log has to hold it.
+    // Requires: its views are not bytes of the engine, and within the limits of a command.
+    Status apply(Index index, Version stamp, const Operation& operation, ApplySink* sink);
     // An entry without a command (a leader's first entry).
     void apply_nothing(Index index);
 
@@ -199,6 +202,7 @@ private:
     // Puts the state beside the records of the open batch.
     void store_state();
     Status fail(Status failure);
+    Status note_applied(Index index, const Status& applied);
 
     storage::Engine& engine_;
     ShardState state_;

@@ -34,6 +34,29 @@ constexpr char escaped(char c) {
     }
 }
 
+constexpr std::size_t kNoNumber = SIZE_MAX;
+
+// Reads "<type>d\r\n" to "<type>ddd\r\n" and moves `at` behind it. Returns: kNoNumber when
+// something else stands there, or less than that.
+std::size_t take_short_number(ByteView input, std::size_t& at) {
+    constexpr std::size_t kLongest = 6;
+    if (input.size() < at + kLongest) {
+        return kNoNumber;
+    }
+    const char* const digits = input.data() + at + 1;
+    std::size_t number = 0;
+    for (std::size_t i = 0; i < 4; ++i) {
+        const auto digit = static_cast<unsigned char>(digits[i] - '0');
+        if (digit > 9) {
+            const bool is_plain = digits[i] == '\r' && i > 0 && (i == 1 || digits[0] != '0');
+            at += is_plain ? i + 3 : 0;
+            return is_plain ? number : kNoNumber;
+        }
+        number = (number * 10) + digit;
+    }
+    return kNoNumber;
+}
+
 // One word of a line, from its first byte to behind its last.
 class WordReader {
 public:
@@ -112,7 +135,10 @@ RequestParser::Outcome RequestParser::parse(ByteView input) {
     if (input.empty()) {
         return Outcome::kIncomplete;
     }
-    return input.front() == '*' ? parse_array(input) : parse_inline(input);
+    if (input.front() != '*') {
+        return parse_inline(input);
+    }
+    return position_ == 0 && parse_whole_array(input) ? Outcome::kRequest : parse_array(input);
 }
 
 std::size_t RequestParser::advance() {
@@ -135,6 +161,30 @@ void RequestParser::rewind() {
         places_ = {};
         views_ = {};
     }
+}
+
+// What nearly every request is: all there, and numbers of up to three digits. Takes nothing and
+// returns false otherwise.
+bool RequestParser::parse_whole_array(ByteView input) {
+    std::size_t at = 0;
+    const std::size_t count = take_short_number(input, at);
+    if (count == 0 || count > limits_.arguments_max) {
+        return false;
+    }
+    views_.clear();
+    for (std::size_t i = 0; i < count; ++i) {
+        if (at >= input.size() || input[at] != '$') {
+            return false;
+        }
+        const std::size_t size = take_short_number(input, at);
+        if (size > limits_.argument_bytes_max || input.size() < at + size + 2) {
+            return false;
+        }
+        views_.push_back(input.substr(at, size));
+        at += size + 2;
+    }
+    position_ = at;
+    return true;
 }
 
 RequestParser::Outcome RequestParser::parse_array(ByteView input) {

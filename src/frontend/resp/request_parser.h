@@ -61,6 +61,7 @@ private:
         std::size_t size;
     };
 
+    bool parse_whole_array(ByteView input);
     Outcome parse_array(ByteView input);
     Outcome parse_inline(ByteView input);
     // Takes "<type><number>\r\n" at position_.

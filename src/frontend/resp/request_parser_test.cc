@@ -39,6 +39,16 @@ TEST(RequestParser, TakesAnArrayOfBulkStrings) {
               (Words{"SET", "k", "a\r\nb"}));
 }
 
+TEST(RequestParser, TakesSizesOfAnyLength) {
+    for (const std::size_t size : {0U, 9U, 10U, 99U, 100U, 999U, 1000U, 12345U}) {
+        const std::string word(size, 'v');
+        const std::string text =
+            "*2\r\n$1\r\nk\r\n$" + std::to_string(size) + "\r\n" + word + "\r\n";
+        EXPECT_EQ(parse_whole(text), (Words{"k", word})) << size;
+    }
+    EXPECT_EQ(error_of("*1\r\n$01\r\nk\r\n"), "invalid bulk length");
+}
+
 TEST(RequestParser, ShowsArgumentsWhereTheyCameIn) {
     const std::string input = "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n";
     RequestParser parser;

@@ -25,6 +25,8 @@ public:
     // Applies one encoded command and tells `sink` (may be null) what came of it.
     // Errors: kCorruption, kIoError; the command may be half done then.
     Status apply(ByteView encoded, ApplySink* sink);
+    // The same for a command of one operation without conditions, not encoded.
+    Status apply(Version stamp, const Operation& operation, ApplySink* sink);
 
 private:
     using Handler = Status (Applier::*)(const Operation& operation);
@@ -36,6 +38,7 @@ private:
     };
     static const Kind& kind_of(OperationKind kind);
 
+    void end_command(bool conditions_held, ApplySink* sink);
     Result<bool> all_hold(const std::vector<KeyCondition>& conditions);
     Status apply_operations(const std::vector<Operation>& operations, ApplySink* sink);
     Status apply_operation(const Operation& operation);

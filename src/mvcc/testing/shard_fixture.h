@@ -84,6 +84,14 @@ public:
         KVSTORE_ASSERT(applied.ok());
         return outcome;
     }
+    // As run_in_batch(), for one operation that is not encoded.
+    Outcome run_plain_in_batch(Version stamp, const Operation& operation) {
+        Outcome outcome;
+        const Status applied =
+            shard_->apply(shard_->applied_index().next(), stamp, operation, &outcome);
+        KVSTORE_ASSERT(applied.ok());
+        return outcome;
+    }
     Outcome run(const Operation& operation) {
         Command command;
         command.operations.push_back(operation);

@@ -20,13 +20,10 @@ PosixClock::PosixClock() {
     refresh();
 }
 
-WallTime PosixClock::wall_now() const {
-    return std::chrono::time_point_cast<std::chrono::milliseconds>(
-        std::chrono::system_clock::now());
-}
-
 void PosixClock::refresh() {
     now_ = MonotonicTime(std::chrono::steady_clock::now().time_since_epoch());
+    wall_now_ =
+        std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
 }
 
 env::TimerId PosixClock::start_timer(MonotonicTime when, Callback<void()> action) {

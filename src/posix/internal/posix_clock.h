@@ -21,11 +21,11 @@ public:
 
     // Cached: as of the last refresh().
     [[nodiscard]] MonotonicTime now() const override { return now_; }
-    [[nodiscard]] WallTime wall_now() const override;
+    [[nodiscard]] WallTime wall_now() const override { return wall_now_; }
     env::TimerId start_timer(MonotonicTime when, Callback<void()> action) override;
     bool cancel_timer(env::TimerId timer) override;
 
-    // Reads the kernel's clock; once a turn.
+    // Reads the kernel's clocks; once a turn.
     void refresh();
 
     // How long the loop may wait: zero when a timer is due, nullopt without timers.
@@ -60,6 +60,7 @@ private:
     void drop_all_cancelled();
 
     MonotonicTime now_;
+    WallTime wall_now_;
     std::vector<Slot> slots_;
     std::vector<std::uint32_t> free_slots_;
     std::vector<Entry> heap_;

@@ -43,6 +43,9 @@ Status SingleGroup::admit(std::size_t command_size) {
 }
 
 Status SingleGroup::propose(const mvcc::Operation& operation, Proposal* proposal) {
+    if (can_apply_at_once()) {
+        return apply_at_once(operation, proposal);
+    }
     Bytes encoded = std::move(scratch_);
     encoded.clear();
     mvcc::encode_command(shared_.clock.tick(shared_.env.clock.wall_now()), operation, encoded);
@@ -85,6 +88,31 @@ Status SingleGroup::propose_encoded(ByteView command, Proposal* proposal) {
     return {};
 }
 
+// Without a log nobody needs the command's bytes; and nothing is before it.
+bool SingleGroup::can_apply_at_once() const {
+    return shared_.wal == nullptr && queue_.empty() && !is_applying_ && !is_committing_ &&
+           engine_->is_resident();
+}
+
+Status SingleGroup::apply_at_once(const mvcc::Operation& operation, Proposal* proposal) {
+    KVSTORE_CHECK_OK(admit(0));
+    last_index_ = last_index_.next();
+    durable_index_ = last_index_;
+    is_applying_ = true;
+    const Version stamp = shared_.clock.tick(shared_.env.clock.wall_now());
+    const Status applied = shard_->apply(last_index_, stamp, operation, proposal);
+    is_applying_ = false;
+    if (!applied.ok()) {
+        quarantine(applied.with_context("shard " + std::to_string(id_.value())));
+        if (proposal != nullptr) {
+            proposal->on_failed(applied.with_unknown_effect());
+        }
+        return {};
+    }
+    apply_resident();  // what the outcome proposed
+    return {};
+}
+
 // ---- durable, then applied ----
 
 void SingleGroup::on_durable(Index last) {
@@ -119,7 +147,13 @@ void SingleGroup::apply_durable() {
 // Applies everything durable at once. Outcomes may propose more, which joins the queue.
 void SingleGroup::apply_resident() {
     is_applying_ = true;
+    if (queue_.size() > 1) {
+        for (std::size_t i = 0; i < kLookAhead; ++i) {
+            hint_at(i);
+        }
+    }
     while (!queue_.empty() && queue_.front().index <= durable_index_) {
+        hint_at(kLookAhead);
         if (!apply_front()) {
             break;
         }
@@ -165,6 +199,12 @@ async::Task<void> SingleGroup::apply_with_prefetch() {
     }
     is_applying_ = false;
     note_idle();
+}
+
+void SingleGroup::hint_at(std::size_t position) {
+    if (position < queue_.size() && queue_.at(position).index <= durable_index_) {
+        engine_->hint(storage::Table::kCurrent, mvcc::first_key(queue_.at(position).command));
+    }
 }
 
 // Returns: false when the replica was quarantined.

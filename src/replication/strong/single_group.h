@@ -87,9 +87,13 @@ public:
 private:
     // Commands applied between two commits of the engine while replaying, or off a slow engine.
     static constexpr std::size_t kBatchCommandsMax = 512;
+    // Commands whose first record is fetched before they are applied.
+    static constexpr std::size_t kLookAhead = 8;
 
     Status admit(std::size_t command_size);
     Status propose_encoded(ByteView command, Proposal* proposal);
+    [[nodiscard]] bool can_apply_at_once() const;
+    Status apply_at_once(const mvcc::Operation& operation, Proposal* proposal);
 
     void on_durable(Index last) override;
     void on_log_failed(const Status& why) override;
@@ -98,6 +102,7 @@ private:
     void apply_durable();
     void apply_resident();
     async::Task<void> apply_with_prefetch();
+    void hint_at(std::size_t position);
     bool apply_front();
     void commit_later();
     async::Task<void> commit_when_ready();

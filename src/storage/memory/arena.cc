@@ -94,6 +94,12 @@ Arena::Blob Arena::allocate_in(std::size_t size_class) {
     if (page.free_head != 0) {
         slot = page.free_head - std::size_t{1};
         page.free_head = load_fixed<std::uint16_t>(address.base + slot * address.slot_size);
+        // Blobs of one size often come in a row: the next one's memory is fetched meanwhile.
+        if (page.free_head != 0) {
+            const char* next = address.base + (page.free_head - std::size_t{1}) * address.slot_size;
+            __builtin_prefetch(next, 1);
+            __builtin_prefetch(next + 64, 1);
+        }
     } else {
         ++page.mark;
     }

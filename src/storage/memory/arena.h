@@ -10,6 +10,7 @@
 // of one huge page.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -70,6 +71,9 @@ public:
         const char* at = page.base + static_cast<std::size_t>(ref & kSlotMask) * page.slot_size;
         __builtin_prefetch(at);
         __builtin_prefetch(at + 64);
+        if (page.slot_size > 64) {
+            __builtin_prefetch(at + std::min(page.slot_size - 1, kPrefetchedMax));
+        }
     }
 
     // Closes pages to new blobs, as many as the others have room for. To be emptied by whoever
@@ -94,6 +98,8 @@ public:
 
 private:
     static constexpr unsigned kSlotBits = 12;
+    // Of a blob; what is behind follows on its own while the first lines are read.
+    static constexpr std::uint32_t kPrefetchedMax = 191;
     static constexpr Ref kSlotMask = (1U << kSlotBits) - 1;
     static constexpr std::uint32_t kPageCountMax = 1U << (32U - kSlotBits);
     static constexpr std::uint32_t kNone = UINT32_MAX;

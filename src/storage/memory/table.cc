@@ -81,8 +81,8 @@ MemoryTable::MemoryTable(EpochDomain* epochs, Access access, std::uint64_t hash_
 MemoryTable::~MemoryTable() = default;
 
 bool MemoryTable::find(ByteView key, ByteView* value) {
-    if (hinted_begin_ != hinted_end_) {
-        follow_hint();
+    if (!hinted_.empty()) {
+        hash_->prefetch_entries(hinted_.take());
     }
     return std::as_const(*this).find(key, value);
 }
@@ -121,17 +121,10 @@ void MemoryTable::hint(ByteView key) {
     }
     const std::uint64_t hash = hash_->hash(key);
     hash_->prefetch(hash);
-    hinted_[hinted_end_ % hinted_.size()] = hash;
-    ++hinted_end_;
-    if (hinted_end_ - hinted_begin_ >= hinted_.size()) {
-        follow_hint();
+    hinted_.push(hash);
+    if (hinted_.full()) {
+        hash_->prefetch_entries(hinted_.take());
     }
-}
-
-// The bucket of the oldest hint has come: on to its entry.
-void MemoryTable::follow_hint() {
-    hash_->prefetch_entries(hinted_[hinted_begin_ % hinted_.size()]);
-    ++hinted_begin_;
 }
 
 Arena::Blob MemoryTable::new_entry(ByteView key, ByteView head, ByteView tail) {
@@ -156,8 +149,8 @@ bool MemoryTable::put(ByteView key, ByteView head, ByteView tail) {
 // Waits for memory once rather than four times: the bucket comes while the tree is descended, leaf
 // and old entry come while the new entry is written.
 bool MemoryTable::put_hashed(ByteView key, ByteView head, ByteView tail) {
-    if (hinted_begin_ != hinted_end_) {
-        follow_hint();
+    if (!hinted_.empty()) {
+        hash_->prefetch_entries(hinted_.take());
     }
     const std::uint64_t hash = hash_->hash(key);
     hash_->prefetch(hash);
@@ -241,14 +234,15 @@ void MemoryTable::erase_range(ByteView from, ByteView to) {
 
 void MemoryTable::retire(Ref ref) {
     const Entry entry = read_entry(arena_.address(ref));
-    retired_bytes_ += entry.key.size() + entry.value.size();
-    retired_.push_back({.epoch = epochs_->current(), .ref = ref});
+    const std::size_t bytes = entry.key.size() + entry.value.size();
+    retired_bytes_ += bytes;
+    retired_.push_back(
+        {.epoch = epochs_->current(), .ref = ref, .bytes = static_cast<std::uint32_t>(bytes)});
 }
 
 void MemoryTable::reclaim(std::uint64_t safe_epoch) {
     while (!retired_.empty() && retired_.front().epoch < safe_epoch) {
-        const Entry entry = read_entry(arena_.address(retired_.front().ref));
-        retired_bytes_ -= entry.key.size() + entry.value.size();
+        retired_bytes_ -= retired_.front().bytes;
         arena_.free(retired_.front().ref);
         retired_.pop_front();
     }

@@ -5,7 +5,6 @@
 // and tree; the old entry is freed when the epoch in which it was unlinked is over.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -15,6 +14,7 @@
 
 #include "base/bytes.h"
 #include "base/status.h"
+#include "storage/hint_ring.h"
 #include "storage/memory/arena.h"
 #include "storage/memory/entry.h"
 #include "storage/memory/epoch.h"
@@ -118,6 +118,7 @@ private:
     struct Retired {
         std::uint64_t epoch;
         Ref ref;
+        std::uint32_t bytes;
     };
 
     struct Appended {
@@ -126,7 +127,6 @@ private:
     };
 
     bool put_hashed(ByteView key, ByteView head, ByteView tail);
-    void follow_hint();
     Arena::Blob new_entry(ByteView key, ByteView head, ByteView tail);
     void retire(Ref ref);
 
@@ -139,10 +139,7 @@ private:
     std::size_t retired_bytes_ = 0;
     // In tree and arena, not yet in the hash.
     std::deque<Appended> appended_;
-    // Hashes whose buckets are on their way; a ring.
-    std::array<std::uint64_t, 8> hinted_{};
-    unsigned hinted_begin_ = 0;
-    unsigned hinted_end_ = 0;
+    HintRing hinted_;
 };
 
 }  // namespace kvstore::storage::memory

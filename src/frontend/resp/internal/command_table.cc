@@ -2,7 +2,6 @@
 
 #include <array>
 #include <cstdint>
-#include <cstring>
 
 #include "base/assert.h"
 #include "base/hash.h"
@@ -14,17 +13,21 @@ namespace {
 constexpr std::size_t kNameBytesMax = 24;
 constexpr std::size_t kSlots = 512;
 
-// The name in lower case, padded with zeros. Bytes that are no letters may fold together; a row's
-// name is compared afterwards.
+// The name in lower case, padded with zeros.
 struct FoldedName {
     std::array<std::uint64_t, kNameBytesMax / 8> words{};
 
+    FoldedName() = default;
+    // Requires: at most kNameBytesMax bytes.
     explicit FoldedName(std::string_view name) {
-        std::memcpy(words.data(), name.data(), name.size());
-        for (std::uint64_t& word : words) {
-            word |= 0x2020202020202020ULL;
+        for (std::size_t i = 0; i < name.size(); ++i) {
+            const auto byte = static_cast<unsigned char>(name[i]);
+            const bool is_upper = byte >= 'A' && byte <= 'Z';
+            words[i / 8] |= std::uint64_t{byte + (is_upper ? 0x20U : 0U)} << (i % 8 * 8);
         }
     }
+
+    friend bool operator==(const FoldedName&, const FoldedName&) = default;
 
     [[nodiscard]] std::size_t place() const {
         return static_cast<std::size_t>(mix64(words[0] ^ (words[1] * 31U) ^ (words[2] * 131U)) %
@@ -37,15 +40,15 @@ class Index {
 public:
     Index() {
         const std::span<const CommandSpec> rows = command_rows();
-        static_assert(kSlots < 0xffff);
         KVSTORE_ASSERT(rows.size() * 2 < kSlots);
         for (std::size_t row = 0; row < rows.size(); ++row) {
             KVSTORE_ASSERT(rows[row].name.size() <= kNameBytesMax);
-            std::size_t place = FoldedName(rows[row].name).place();
-            while (rows_[place] != 0) {
+            const FoldedName folded(rows[row].name);
+            std::size_t place = folded.place();
+            while (slots_[place].row != nullptr) {
                 place = (place + 1) % kSlots;
             }
-            rows_[place] = static_cast<std::uint16_t>(row + 1);
+            slots_[place] = {.name = folded, .row = &rows[row]};
         }
     }
 
@@ -53,19 +56,20 @@ public:
         if (name.size() > kNameBytesMax) {
             return nullptr;
         }
-        const std::span<const CommandSpec> rows = command_rows();
-        std::size_t place = FoldedName(name).place();
-        for (; rows_[place] != 0; place = (place + 1) % kSlots) {
-            const CommandSpec& row = rows[rows_[place] - 1U];
-            if (equals_ignoring_case(name, row.name)) {
-                return &row;
-            }
+        const FoldedName folded(name);
+        std::size_t place = folded.place();
+        while (slots_[place].row != nullptr && slots_[place].name != folded) {
+            place = (place + 1) % kSlots;
         }
-        return nullptr;
+        return slots_[place].row;
     }
 
 private:
-    std::array<std::uint16_t, kSlots> rows_{};  // 0: free
+    struct Slot {
+        FoldedName name;
+        const CommandSpec* row = nullptr;  // null: free
+    };
+    std::array<Slot, kSlots> slots_{};
 };
 
 const Index& index() {

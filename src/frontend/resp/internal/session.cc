@@ -200,6 +200,12 @@ RequestParser::Outcome Session::gather(ByteView input, std::size_t from) {
         gathered_arguments_.insert(gathered_arguments_.end(), arguments.begin(), arguments.end());
         from += parser_.advance();
         gathered_.back().end = from;
+        if (gathered_.size() > 1) {
+            if (gathered_.size() == 2) {
+                hint_at_key(gathered_.front());
+            }
+            hint_at_key(gathered_.back());
+        }
         if (is_inline) {
             break;  // its words stand in the parser, until that parses again
         }
@@ -207,25 +213,21 @@ RequestParser::Outcome Session::gather(ByteView input, std::size_t from) {
     return RequestParser::Outcome::kRequest;
 }
 
-void Session::hint_at_keys() {
-    if (gathered_.size() < 2 || keyspace_->is_dropped()) {
+void Session::hint_at_key(const Gathered& request) {
+    const bool has_key = request.spec != nullptr && request.spec->first_key > 0 &&
+                         static_cast<std::size_t>(request.spec->first_key) < request.count;
+    if (!has_key || keyspace_->is_dropped() ||
+        (request.spec->kind != CommandKind::kRead && !core_.applies_at_once())) {
         return;
     }
-    storage::Engine& engine = keyspace_->group().shard().engine();
-    for (const Gathered& request : gathered_) {
-        const bool has_key = request.spec != nullptr && request.spec->first_key > 0 &&
-                             static_cast<std::size_t>(request.spec->first_key) < request.count;
-        if (has_key && (request.spec->kind == CommandKind::kRead || core_.applies_at_once())) {
-            const auto key = static_cast<std::size_t>(request.spec->first_key);
-            engine.hint(storage::Table::kCurrent, gathered_arguments_[request.first + key]);
-        }
-    }
+    const auto key = static_cast<std::size_t>(request.spec->first_key);
+    keyspace_->group().shard().engine().hint(storage::Table::kCurrent,
+                                             gathered_arguments_[request.first + key]);
 }
 
 // Returns: how many were taken; `taken` is behind the last of them. Fewer than were gathered: the
 // next has to wait.
 std::size_t Session::run_gathered(std::size_t& taken) {
-    hint_at_keys();
     for (std::size_t i = 0; i < gathered_.size(); ++i) {
         const Gathered& request = gathered_[i];
         if (i > 0 && !can_parse()) {

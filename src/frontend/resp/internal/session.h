@@ -115,7 +115,7 @@ private:
     [[nodiscard]] bool can_parse() const;
     void process();
     RequestParser::Outcome gather(ByteView input, std::size_t from);
-    void hint_at_keys();
+    void hint_at_key(const Gathered& request);
     std::size_t run_gathered(std::size_t& taken);
     void end_processing();
     void wake_when_possible();

@@ -116,6 +116,9 @@ Lookup LsmEngine::find(Table table, ByteView key, ByteView* value) {
     if (table != Table::kCurrent) {
         return find_stored(table, key, value);
     }
+    if (!hinted_.empty()) {
+        cache_.prefetch_record(hinted_.take());
+    }
     const std::uint64_t hash = hash64(key);
     const std::optional<Lookup> current = find_current(hash, key, value);
     if (current.has_value()) {
@@ -126,6 +129,18 @@ Lookup LsmEngine::find(Table table, ByteView key, ByteView* value) {
         cache_record(hash, key, *value);
     }
     return stored;
+}
+
+void LsmEngine::hint(Table table, ByteView key) {
+    if (table != Table::kCurrent) {
+        return;
+    }
+    const std::uint64_t hash = hash64(key);
+    cache_.prefetch(hash);
+    hinted_.push(hash);
+    if (hinted_.full()) {
+        cache_.prefetch_record(hinted_.take());
+    }
 }
 
 void LsmEngine::cache_record(std::uint64_t hash, ByteView key, ByteView value) {

@@ -24,6 +24,7 @@
 #include "env/env.h"
 #include "storage/engine.h"
 #include "storage/engines.h"
+#include "storage/hint_ring.h"
 #include "storage/lsm/internal/change_tracker.h"
 #include "storage/lsm/internal/database.h"
 #include "storage/lsm/internal/durability.h"
@@ -45,6 +46,7 @@ public:
     ~LsmEngine() override;
 
     Lookup find(Table table, ByteView key, ByteView* value) override;
+    void hint(Table table, ByteView key) override;
     async::Task<Result<std::optional<Bytes>>> load(Table table, Bytes key) override;
     [[nodiscard]] bool is_resident() const override;
     async::Task<Status> prefetch(std::vector<Bytes> keys) override;
@@ -121,6 +123,7 @@ private:
 
     Loaded loaded_;
     RecordCache cache_;  // of kCurrent, as committed
+    HintRing hinted_;
     ChangeTracker changes_;
     Bytes key_;
     rocksdb::PinnableSlice pinned_;

@@ -57,6 +57,14 @@ bool RecordCache::find(std::uint64_t hash, ByteView key, ByteView* value) {
     return true;
 }
 
+void RecordCache::prefetch_record(std::uint64_t hash) const {
+    constexpr std::size_t kLine = 64;
+    const char* record = cells_[home(hash)].record.get();
+    for (std::size_t line = 0; line < 3; ++line) {
+        __builtin_prefetch(record + (line * kLine));
+    }
+}
+
 void RecordCache::offer(std::uint64_t hash, ByteView key, ByteView value) {
     const std::size_t cost = cost_of(key, value);
     if (cost > capacity_bytes_ / kSharesMax) {
