@@ -23,6 +23,7 @@ async::Task<Result<std::unique_ptr<server::Node>>> start_embedded_node(env::Env*
     config.grpc_addr.port = 0;
     config.resp_addr.port = 0;
     config.default_engine = options.engine;
+    config.default_history = options.history;
     config.durability = options.durability;
     config.performance_log_interval = Duration(0);
     if (const auto id = co_await read_node_id(&env->disk); id.ok()) {

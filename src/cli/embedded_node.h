@@ -1,11 +1,13 @@
 // A node inside this process, for commands that work on a data directory or need no server.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 
 #include "async/task.h"
 #include "base/status.h"
+#include "base/time.h"
 #include "env/env.h"
 #include "replication/host.h"
 #include "server/node.h"
@@ -16,6 +18,7 @@ namespace kvstore::cli {
 struct EmbeddedOptions {
     replication::EngineKind engine = replication::EngineKind::kLsm;
     storage::Durability durability = storage::Durability::kAlways;
+    Duration history = std::chrono::minutes(10);  // of a keyspace `default` that is made now
 };
 
 // Starts a node over the root folder of `env`, whichever node's data it is, with listeners on free

@@ -18,7 +18,7 @@
 namespace kvstore::cli {
 namespace {
 
-constexpr std::array<FlagSpec, 14> kFlags{{
+constexpr std::array<FlagSpec, 16> kFlags{{
     {.name = "workload",
      .value = "read-heavy|write-heavy|mixed",
      .help = "90, 10 or 50 % reads [mixed]"},
@@ -33,7 +33,9 @@ constexpr std::array<FlagSpec, 14> kFlags{{
     {.name = "seconds", .value = "N", .help = "how long [10]"},
     {.name = "operations", .value = "N", .help = "how many, instead of --seconds"},
     {.name = "resp-addr", .value = "HOST:PORT", .help = "a running server, over RESP"},
-    {.name = "embedded", .value = "", .help = "in this process, memory engine (default)"},
+    {.name = "embedded", .value = "", .help = "in this process (default)"},
+    {.name = "engine", .value = "memory|lsm", .help = "embedded: [memory]"},
+    {.name = "history", .value = "TIME", .help = "embedded: how long old versions are kept [0]"},
     {.name = "durability", .value = "memory|interval|always", .help = "embedded: [memory]"},
     {.name = "o", .value = "plain|json", .help = "how to print [plain]"},
     {.name = "help", .value = "", .help = "this text"},
@@ -64,13 +66,28 @@ Status read_counts(const Arguments& arguments, StressPlan& plan) {
     return {};
 }
 
-Result<storage::Durability> read_durability(const Arguments& arguments) {
+Result<EmbeddedOptions> read_embedded(const Arguments& arguments) {
+    EmbeddedOptions options;
+    options.engine = replication::EngineKind::kMemory;
+    const std::string engine = arguments.value("engine").value_or("memory");
+    if (engine == "lsm") {
+        options.engine = replication::EngineKind::kLsm;
+    } else if (engine != "memory") {
+        return invalid("--engine must be memory or lsm, not '" + engine + "'");
+    }
+    const std::string history = arguments.value("history").value_or("0");
+    const auto span = parse_duration(history);
+    if (!span) {
+        return invalid("--history must be a time such as 10m or 0, not '" + history + "'");
+    }
+    options.history = *span;
     const std::string name = arguments.value("durability").value_or("memory");
     for (const auto durability : {storage::Durability::kMemory,
                                   storage::Durability::kInterval,
                                   storage::Durability::kAlways}) {
         if (server::durability_name(durability) == name) {
-            return durability;
+            options.durability = durability;
+            return options;
         }
     }
     return invalid("--durability must be memory, interval or always, not '" + name + "'");
@@ -116,10 +133,7 @@ async::Task<Status> stress_server(env::Env* env, env::Address server, StressRun*
     co_return co_await measure(env, load_resp(env, server, run), run);
 }
 
-async::Task<Status> stress_embedded(env::Env* env, storage::Durability durability, StressRun* run) {
-    EmbeddedOptions options;
-    options.engine = replication::EngineKind::kMemory;
-    options.durability = durability;
+async::Task<Status> stress_embedded(env::Env* env, EmbeddedOptions options, StressRun* run) {
     auto started = co_await start_embedded_node(env, options);
     if (!started.ok()) {
         co_return started.status();
@@ -137,8 +151,9 @@ std::string where_text(const Arguments& arguments) {
     if (const auto address = arguments.value("resp-addr")) {
         return "server " + *address + " over RESP";
     }
-    return "embedded, memory engine, durability " +
-           arguments.value("durability").value_or("memory");
+    return "embedded, " + arguments.value("engine").value_or("memory") + " engine, durability " +
+           arguments.value("durability").value_or("memory") + ", history " +
+           arguments.value("history").value_or("0");
 }
 
 ExitCode report(const Arguments& arguments, const StressRun& run, const Status& status) {
@@ -164,10 +179,10 @@ ExitCode report(const Arguments& arguments, const StressRun& run, const Status& 
 
 ExitCode run_plan(const Arguments& arguments, const StressPlan& plan) {
     set_log_level(LogLevel::kError);
-    const auto durability = read_durability(arguments);
+    const auto embedded = read_embedded(arguments);
     const auto address = env::Address::parse(arguments.value("resp-addr").value_or("127.0.0.1:1"));
-    if (!durability.ok() || !address.ok()) {
-        const Status why = durability.ok() ? address.status() : durability.status();
+    if (!embedded.ok() || !address.ok()) {
+        const Status why = embedded.ok() ? address.status() : embedded.status();
         write_error("kvstore stress: " + std::string(why.message()) + "\n");
         return ExitCode::kUsage;
     }
@@ -189,7 +204,7 @@ ExitCode run_plan(const Arguments& arguments, const StressPlan& plan) {
         posix::Runtime runtime(options);
         // What was measured so far is still reported.
         (void)runtime.on_signal(SIGINT, [&run] { run.stop(); });
-        status = runtime.block_on(is_embedded ? stress_embedded(&runtime.env(), *durability, &run)
+        status = runtime.block_on(is_embedded ? stress_embedded(&runtime.env(), *embedded, &run)
                                               : stress_server(&runtime.env(), *address, &run));
     }
     if (is_embedded) {
