@@ -5,6 +5,7 @@ import sys
 
 from dev_build import build, manifest
 from dev_common import BIN, ROOT, Failure, environment, run, say, show
+from dev_setup import BENCH_PACKAGES, setup
 
 TO_TRY = """
 The server listens on loopback only. In another terminal, try:
@@ -35,6 +36,7 @@ def serve(arguments):
 
 def bench(name, arguments):
     """Without a name, tests/perf/run.py compares with peers; a name picks one benchmark."""
+    setup(verbose=False, more=BENCH_PACKAGES)
     build("release")
     programs = {path.rsplit("/", 1)[1]: path for _, path in manifest("release", "bench")}
     scripts = {path.stem: path for path in sorted((ROOT / "tests/perf").glob("*.py"))}

@@ -16,38 +16,42 @@ libgtest-dev libgmock-dev libbenchmark-dev
 redis-server redis-tools python3-redis python3-yaml tcl dpkg-dev
 """.split()
 
+# Peers and clients that only ./dev bench uses.
+BENCH_PACKAGES = ["wrk", "nginx-light"]
+
 POLICY = pathlib.Path("/usr/sbin/policy-rc.d")
 
 
-def missing_packages():
-    """The packages of PACKAGES that dpkg does not know as installed."""
+def missing_packages(wanted):
+    """Those that dpkg does not know as installed."""
     query = subprocess.run(
-        ["dpkg-query", "-W", "-f=${Package} ${db:Status-Status}\n", *PACKAGES],
+        ["dpkg-query", "-W", "-f=${Package} ${db:Status-Status}\n", *wanted],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    return still_missing(query.stdout)
+    return still_missing(query.stdout, wanted)
 
 
-def still_missing(listing):
+def still_missing(listing, wanted):
     installed = set()
     for line in listing.splitlines():
         name, _, status = line.partition(" ")
         if status == "installed":
             installed.add(name)
-    return [name for name in PACKAGES if name not in installed]
+    return [name for name in wanted if name not in installed]
 
 
-def setup(verbose=True):
-    """Makes everything available that the other commands use. Instant when it is."""
+def setup(verbose=True, more=()):
+    """Makes everything available that the other commands use, and `more`. Instant when it is."""
+    wanted = [*PACKAGES, *more]
     if os.environ.get("KVSTORE_NO_SETUP") == "1":
         return
     if shutil.which("dpkg-query") is None:
-        say("no dpkg here: install the equivalents of these Debian packages: " + " ".join(PACKAGES))
+        say("no dpkg here: install the equivalents of these Debian packages: " + " ".join(wanted))
         return
-    missing = missing_packages()
+    missing = missing_packages(wanted)
     if not missing:
         if verbose:
-            say(f"setup: all {len(PACKAGES)} packages are installed")
+            say(f"setup: all {len(wanted)} packages are installed")
         return
     say("setup: missing " + " ".join(missing))
     as_root = [] if os.geteuid() == 0 else ["sudo"]

@@ -46,13 +46,23 @@ class Measured:
         raise RuntimeError("no start: " + self.log_path.read_text(errors="replace")[-2000:])
 
     def cpu_seconds(self):
-        """User and system time of the process so far, all threads."""
+        """Time on a core so far, all threads that live, to the nanosecond."""
+        tasks = pathlib.Path(f"/proc/{self.process.pid}/task").glob("*/schedstat")
+        return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
+
+    def cpu_ticks(self):
+        """The same split into (user, kernel), in steps of 10 ms."""
         fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+        return int(fields[11]) / TICKS, int(fields[12]) / TICKS
 
     def rss_bytes(self):
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) * 1024
+
+    def end(self):
+        """Ends it as an operator would; what it holds stays on the disk."""
+        self.process.terminate()
+        self.process.wait(START_SECONDS)
 
     def stop(self):
         if self.process and self.process.poll() is None:
@@ -64,8 +74,9 @@ class Measured:
 class Ours(Measured):
     def __init__(self, binary, folder, engine, durability):
         any_port = "127.0.0.1:0"
+        self.data = pathlib.Path(folder) / "data"
         super().__init__(
-            [binary, "server", "--data-dir", pathlib.Path(folder) / "data", "--http-addr", any_port,
+            [binary, "server", "--data-dir", self.data, "--http-addr", any_port,
              "--grpc-addr", any_port, "--resp-addr", any_port, "--peer-addr", any_port,
              "--default-engine", engine, "--durability", durability, "--default-history", "0",
              "--log-level", "warning"],
@@ -98,3 +109,33 @@ class Redis(Measured):
         self.wait(lambda: "Ready to accept connections" in self.log_path.read_text())
         self.port = self.chosen
         return self
+
+
+class Nginx(Measured):
+    """A worker that answers GET /v1/keys/<anything> with a fixed JSON object from memory."""
+
+    def __init__(self, folder, body):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        folder = pathlib.Path(folder)
+        super().__init__(["nginx", "-p", folder, "-c", "nginx.conf", "-e", folder / "log"], folder)
+        self.chosen = port
+        (self.folder / "nginx.conf").write_text(
+            "daemon off; master_process off; worker_processes 1; pid nginx.pid;\n"
+            "events { worker_connections 1024; }\n"
+            "http { access_log off; default_type application/json; keepalive_requests 100000000;\n"
+            "  client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;\n"
+            "  uwsgi_temp_path uwsgi; scgi_temp_path scgi;\n"
+            f"  server {{ listen 127.0.0.1:{port}; location / {{ return 200 '{body}'; }} }} }}\n"
+        )
+
+    def start(self):
+        self.spawn()
+        self.wait(self.answers)
+        self.http_port = self.chosen
+        return self
+
+    def answers(self):
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.chosen)) == 0

@@ -127,7 +127,7 @@ class Choosing(unittest.TestCase):
     def test_setup_asks_for_what_dpkg_does_not_have(self):
         listing = "".join(f"{name} installed\n" for name in dev_setup.PACKAGES[2:])
         listing += f"{dev_setup.PACKAGES[0]} config-files\n"
-        self.assertEqual(dev_setup.still_missing(listing), dev_setup.PACKAGES[:2])
+        self.assertEqual(dev_setup.still_missing(listing, dev_setup.PACKAGES), dev_setup.PACKAGES[:2])
 
     def test_presets_are_those_of_the_document(self):
         presets = ["dev", "release", "asan", "tsan", "fuzz", "coverage"]
