@@ -138,6 +138,15 @@ void SingleGroup::apply_durable() {
         apply_resident();
         return;
     }
+    if (shared_.wal == nullptr) {
+        // A log makes groups of what comes in a turn; without one the turn does.
+        commit_later();
+        return;
+    }
+    start_applying();
+}
+
+void SingleGroup::start_applying() {
     is_applying_ = true;
     if (!gate_.spawn(apply_with_prefetch())) {
         is_applying_ = false;
@@ -228,6 +237,10 @@ void SingleGroup::commit_later() {
 
 void SingleGroup::run_at_turn_end() {
     if (is_applying_ || is_committing_ || is_quarantined_) {
+        return;
+    }
+    if (!queue_.empty() && queue_.front().index <= durable_index_) {
+        start_applying();
         return;
     }
     const Status committed = shard_->finish_batch();

@@ -100,6 +100,7 @@ private:
     void run_at_turn_end() override;
 
     void apply_durable();
+    void start_applying();
     void apply_resident();
     async::Task<void> apply_with_prefetch();
     void hint_at(std::size_t position);
