@@ -19,6 +19,7 @@ std::string_view code_name(Code code) noexcept {
         case Code::kOverloaded: return "overloaded";
         case Code::kDeadlineExceeded: return "deadline exceeded";
         case Code::kDiskFull: return "disk full";
+        case Code::kMemoryFull: return "memory full";
         case Code::kIoError: return "i/o error";
         case Code::kCorruption: return "corruption";
         case Code::kUnauthenticated: return "unauthenticated";

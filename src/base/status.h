@@ -29,6 +29,7 @@ enum class Code : std::uint8_t {
     kOverloaded,        // admission refused it; try again later
     kDeadlineExceeded,  // its time is up
     kDiskFull,          // no space for writes
+    kMemoryFull,        // no room for writes that add data; what deletes is taken
     kIoError,           // the disk or network failed
     kCorruption,        // stored data failed its checks
     kUnauthenticated,

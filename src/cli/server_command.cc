@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "cli/output.h"
+#include "posix/machine.h"
 #include "posix/runtime.h"
 #include "server/node.h"
 
@@ -164,6 +165,8 @@ void print_banner(const server::Config& config, const server::Node& node) {
 Result<server::Config> read_server_config(const std::vector<std::string>& arguments) {
     KVSTORE_TRY(const ServerFlags flags, read_flags(arguments));
     server::Config config;
+    // Room is left for the rest of the server and for the machine.
+    config.limits.memory_bytes_max = posix::usable_memory_bytes() / 4 * 3;
     if (!flags.config_file.empty()) {
         KVSTORE_TRY(const std::string content, read_small_file(flags.config_file));
         KVSTORE_CHECK_OK(server::apply_yaml(config, content, flags.config_file));

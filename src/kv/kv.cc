@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "async/sync.h"
+#include "base/log.h"
 #include "kv/catalog.h"
 
 namespace kvstore::kv {
@@ -73,7 +74,9 @@ OwnedRecord OwnedRecord::copy_of(const mvcc::Record& record) {
 Kv::Kv(OpenKey /*key*/, env::Env& env, replication::Host& host, Options options)
     : env_(env), host_(host), options_(std::move(options)) {}
 
-Kv::~Kv() = default;
+Kv::~Kv() {
+    env_.clock.cancel_timer(memory_timer_);
+}
 
 async::Task<Result<std::unique_ptr<Kv>>> Kv::open(env::Env* env,
                                                   replication::Host* host,
@@ -94,10 +97,14 @@ async::Task<Status> Kv::open_catalog() {
         auto created = co_await catalog_->create("default", options_.defaults);
         KVSTORE_CO_TRY(default_, std::move(created));
     }
+    if (options_.limits.memory_bytes_max != 0) {
+        check_memory();
+    }
     co_return Status();
 }
 
 async::Task<void> Kv::stop() {
+    env_.clock.cancel_timer(memory_timer_);
     co_await catalog_->stop();
 }
 
@@ -175,6 +182,42 @@ Status Kv::check_limits(const mvcc::Operation& operation) const {
     return {};
 }
 
+void Kv::check_memory() {
+    const std::uint64_t bytes = host_.memory_bytes();
+    const bool is_full = bytes >= options_.limits.memory_bytes_max;
+    if (is_full != is_memory_full_) {
+        is_memory_full_ = is_full;
+        log_warning(
+            is_full ? "memory is full: writes that add data are refused" : "memory has room again",
+            {{"bytes", bytes}, {"limits.memory_bytes_max", options_.limits.memory_bytes_max}});
+    }
+    memory_timer_ =
+        env_.clock.start_timer(env_.clock.now() + kMemoryCheckInterval, [this] { check_memory(); });
+}
+
+Status Kv::check_room(const Keyspace& keyspace) const {
+    if (keyspace.info().options.engine != replication::EngineKind::kMemory) {
+        return {};
+    }
+    return {Code::kMemoryFull,
+            "memory is full: keyspaces on the memory engine hold " +
+                std::to_string(host_.memory_bytes()) + " bytes of " +
+                std::to_string(options_.limits.memory_bytes_max) +
+                " (limits.memory_bytes_max); delete keys or raise the limit"};
+}
+
+bool Kv::adds_data(const mvcc::Operation& operation) {
+    switch (operation.kind) {
+        case mvcc::OperationKind::kPut:
+        case mvcc::OperationKind::kIncrement:
+        case mvcc::OperationKind::kIncrementFloat:
+        case mvcc::OperationKind::kAppend:
+        case mvcc::OperationKind::kSetRange:
+        case mvcc::OperationKind::kCopy: return true;
+        default: return false;
+    }
+}
+
 bool Kv::grows(const mvcc::Operation& operation) {
     return operation.kind == mvcc::OperationKind::kAppend ||
            operation.kind == mvcc::OperationKind::kSetRange;
@@ -187,6 +230,9 @@ Status Kv::submit(Keyspace& keyspace,
         return dropped_status(keyspace);
     }
     KVSTORE_CHECK_OK(check_limits(operation));
+    if (is_memory_full_ && adds_data(operation)) {
+        KVSTORE_CHECK_OK(check_room(keyspace));
+    }
     if (!grows(operation)) {
         return keyspace.group().propose(operation, proposal);
     }
@@ -212,6 +258,10 @@ Status Kv::submit(Keyspace& keyspace,
     }
     for (const mvcc::Operation& operation : command.else_operations) {
         KVSTORE_CHECK_OK(check_limits(operation));
+    }
+    if (is_memory_full_ && (std::ranges::any_of(command.operations, adds_data) ||
+                            std::ranges::any_of(command.else_operations, adds_data))) {
+        KVSTORE_CHECK_OK(check_room(keyspace));
     }
     if (!std::ranges::any_of(command.operations, grows) &&
         !std::ranges::any_of(command.else_operations, grows)) {

@@ -80,6 +80,9 @@ struct Limits {
     std::size_t batch_items_max = 10'000;
     std::size_t scan_rows_max = 10'000;
     std::size_t keyspace_count_max = 1'000;
+    // Of all keyspaces on the memory engine together; 0: no limit. Looked at every
+    // kMemoryCheckInterval, so it may be passed by what is written in that time.
+    std::uint64_t memory_bytes_max = 0;
 };
 
 // A record that owns its value.
@@ -117,6 +120,8 @@ struct KeyspaceStatistics {
 // Runs on   One core.
 class Kv {
 public:
+    static constexpr Duration kMemoryCheckInterval = std::chrono::milliseconds(100);
+
     struct Options {
         Limits limits;
         KeyspaceOptions defaults;  // of keyspaces made without saying more, and of `default`
@@ -174,7 +179,9 @@ public:
     // kMustLoad: the read has to wait; use get().
     storage::Lookup find(Keyspace& keyspace, ByteView key, mvcc::Record* record);
 
-    // Checks limits and proposes. See Group::propose() for the outcome and the errors.
+    // Checks limits and proposes. See Group::propose() for the outcome and the errors; and
+    // kMemoryFull: the keyspace is on the memory engine, the operation may add data, and
+    // Limits::memory_bytes_max is reached.
     Status submit(Keyspace& keyspace,
                   const mvcc::Operation& operation,
                   replication::Proposal* proposal);
@@ -224,6 +231,10 @@ private:
     class Catalog;
 
     Status check_limits(const mvcc::Operation& operation) const;
+    void check_memory();
+    // Errors: kMemoryFull.
+    Status check_room(const Keyspace& keyspace) const;
+    static bool adds_data(const mvcc::Operation& operation);
     // Whether its result can be larger than its argument: it is then proposed with our limit.
     static bool grows(const mvcc::Operation& operation);
     async::Task<Status> open_catalog();
@@ -233,6 +244,8 @@ private:
     Options options_;
     std::unique_ptr<Catalog> catalog_;
     KeyspaceHandle default_;
+    bool is_memory_full_ = false;
+    env::TimerId memory_timer_;
 };
 
 }  // namespace kvstore::kv

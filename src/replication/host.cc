@@ -59,6 +59,7 @@ public:
     [[nodiscard]] storage::WalStatistics wal_statistics() const override {
         return wal_ ? wal_->statistics() : storage::WalStatistics{};
     }
+    [[nodiscard]] std::uint64_t memory_bytes() const override;
     std::vector<ShardStatistics> statistics() override;
     async::Task<Status> stop() override;
 
@@ -336,6 +337,16 @@ async::Task<Status> NodeHost::compact_all() {
 std::uint64_t NodeHost::now_ms() {
     // Never behind a stamp that was given: what has expired for a write has expired for a read.
     return std::max(to_unix_ms(env_.clock.wall_now()), clock_.last().milliseconds());
+}
+
+std::uint64_t NodeHost::memory_bytes() const {
+    std::uint64_t bytes = 0;
+    for (const auto& [id, replica] : replicas_) {
+        if (replica.description.engine == EngineKind::kMemory) {
+            bytes += replica.group->engine().statistics().memory_bytes;
+        }
+    }
+    return bytes;
 }
 
 std::vector<ShardStatistics> NodeHost::statistics() {

@@ -88,6 +88,8 @@ public:
     [[nodiscard]] virtual HybridClock& clock() = 0;
     [[nodiscard]] virtual std::uint64_t now_ms() = 0;
 
+    // What the shards on the memory engine hold in memory. Cheap.
+    [[nodiscard]] virtual std::uint64_t memory_bytes() const = 0;
     [[nodiscard]] virtual storage::WalStatistics wal_statistics() const = 0;
     [[nodiscard]] virtual std::vector<ShardStatistics> statistics() = 0;
 

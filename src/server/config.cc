@@ -305,6 +305,12 @@ const std::array kSettings{
             [](const C& c) {
                 return std::to_string(c.limits.scan_rows_max);
             }},
+    Setting{"limits.memory_bytes_max",
+            "data on the memory engine; 0: no limit; not given: 3/4 of the memory",
+            [](C& c, T t) { return set_size(c.limits.memory_bytes_max, t, 0, kTiB); },
+            [](const C& c) {
+                return std::to_string(c.limits.memory_bytes_max);
+            }},
     Setting{"limits.connections_max",
             "client connections of each protocol",
             [](C& c, T t) { return set_count(c.connections_max, t, 1, 1'000'000); },

@@ -270,6 +270,32 @@ class Greed(ServerTestCase):
             with server.redis() as redis:
                 self.assertEqual(redis("PING"), "PONG")
 
+    def test_full_memory_refuses_what_adds_data_and_takes_what_deletes(self):
+        server = self.started("--default-engine", "memory", "--default-history", "0",
+                              "--limits-memory-bytes-max", "16MiB")  # fmt: skip
+        self.assertEqual(server.http("POST", "/v1/keyspaces", {"name": "disk", "engine": "lsm"}).status, 201)
+        value = b"v" * 100_000
+        with server.redis() as redis:
+            with self.assertRaisesRegex(RedisError, "OOM memory is full.*limits.memory_bytes_max"):
+                for number in range(5_000):
+                    redis("SET", f"k{number}", value)
+                    time.sleep(0.001)
+            refused = server.http("PUT", "/v1/keys/k0", {"value": "v"})
+            self.assertEqual((refused.status, refused.json()["effect"]), (507, "none"))
+            with self.assertRaises(RedisError):
+                redis("APPEND", "k0", "more")
+            self.assertEqual(redis("GET", "k0"), value)
+            self.assertEqual(server.http("PUT", "/v1/keys/k?keyspace=disk", {"value": "v"}).status, 201)
+            self.assertEqual(redis("DEL", "k1"), 1)
+            self.assertEqual(redis("FLUSHDB"), "OK")
+            end = time.monotonic() + 10
+            while time.monotonic() < end:
+                with contextlib.suppress(RedisError):
+                    self.assertEqual(redis("SET", "k", value), "OK")
+                    break
+                time.sleep(0.02)
+            self.assertEqual(redis("GET", "k"), value)
+
     def test_connections_above_the_limit_are_refused_and_the_others_served(self):
         server = self.started("--limits-connections-max", "5")
         with contextlib.ExitStack() as stack:

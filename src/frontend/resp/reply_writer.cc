@@ -13,6 +13,7 @@ constexpr std::size_t kNumberBytesMax = 24;
 std::string_view code_of(Code code) {
     switch (code) {
         case Code::kOverloaded: return "BUSY ";
+        case Code::kMemoryFull: return "OOM ";
         case Code::kDiskFull:
         case Code::kIoError:
         case Code::kCorruption: return "MISCONF ";

@@ -72,7 +72,8 @@ unsigned http_status(Code code) {
         case Code::kUnavailable: return 503;
         case Code::kOverloaded: return 429;
         case Code::kDeadlineExceeded: return 504;
-        case Code::kDiskFull: return 507;
+        case Code::kDiskFull:
+        case Code::kMemoryFull: return 507;
         case Code::kUnauthenticated: return 401;
         case Code::kPermissionDenied: return 403;
         case Code::kUnimplemented: return 501;
