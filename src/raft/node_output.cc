@@ -188,7 +188,7 @@ std::uint64_t Node::state_hash() const {
         print.add(id.value()).add(static_cast<std::uint64_t>(progress.state()));
         print.add(progress.match().value()).add(progress.next().value());
         print.add(progress.pending_snapshot().value()).add(progress.is_paused() ? 1 : 0);
-        print.add(progress.inflight().count()).add(progress.recently_active ? 1 : 0);
+        print.add(progress.inflight().fingerprint()).add(progress.recently_active ? 1 : 0);
         print.add(progress.confirmed_round).add(progress.sent_commit().value());
     }
     for (const Core::Write& write : core.writes) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "raft/internal/fingerprint.h"
 #include "raft/internal/mutants.h"
 
 namespace kvstore::raft {
@@ -24,6 +25,14 @@ void Inflight::free_through(Index index) {
 void Inflight::clear() {
     sent_.clear();
     bytes_ = 0;
+}
+
+std::uint64_t Inflight::fingerprint() const noexcept {
+    Fingerprint print;
+    for (const Sent& sent : sent_) {
+        print.add(sent.last.value()).add(sent.bytes);
+    }
+    return print.value();
 }
 
 void Progress::reset(ProgressState state) {

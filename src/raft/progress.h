@@ -29,6 +29,7 @@ public:
     }
     [[nodiscard]] std::size_t count() const noexcept { return sent_.size(); }
     [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+    [[nodiscard]] std::uint64_t fingerprint() const noexcept;
 
 private:
     struct Sent {
