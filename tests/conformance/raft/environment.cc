@@ -17,7 +17,18 @@ constexpr const char* kDropped = "raft proposal dropped";
 // Those that etcd's RawNode takes from members of the configuration alone.
 bool is_response(const std::string& type) {
     return type == "MsgAppResp" || type == "MsgVoteResp" || type == "MsgPreVoteResp" ||
-           type == "MsgHeartbeatResp";
+           type == "MsgHeartbeatResp" || type == "MsgReadIndexResp";
+}
+
+// etcd's requests bear no term, and its candidates let answers fall.
+bool is_disputed(const Core& core, const Message& message) {
+    switch (message.kind) {
+        case MessageKind::kReadIndex:
+            return message.term != core.term || !Environment::serves_read_alike(core);
+        case MessageKind::kReadIndexReply:
+            return message.term == core.term && core.role != Role::kFollower;
+        default: return false;
+    }
 }
 
 }  // namespace
@@ -41,6 +52,14 @@ void Environment::indented(Action&& action) {
         outer += "  " + line + "\n";
     }
     output_ = std::move(outer);
+}
+
+bool Environment::serves_read_alike(const Core& core) {
+    constexpr std::size_t kFew = 3;
+    const std::size_t voters = core.voters().ids().size();
+    const bool odd = voters == 1 && (core.voters().joint() || !core.voters().contains(core.id()));
+    return core.is_leader() && core.log.matches(core.log.committed(), core.term) && !odd &&
+           (core.reads.pending.empty() || (voters > 1 && voters <= kFew));
 }
 
 std::string Environment::handle(const Directive& directive) {
@@ -75,6 +94,8 @@ void Environment::run(const Directive& directive) {
         const std::uint64_t from = std::stoull(directive.find("from")->values.at(0));
         const NodeId heir(std::stoull(directive.find("to")->values.at(0)));
         static_cast<void>(member(from).node->transfer_leader(heir));
+    } else if (command == "read-index") {
+        read(member(numbers.at(0)), directive.arguments.at(1).key);
     } else if (command == "forget-leader") {
         static_cast<void>(member(numbers.at(0)).node->forget_leader());
     } else if (command == "report-unreachable") {
@@ -254,9 +275,12 @@ void Environment::step(const Parcel& parcel) {
     } else if (parcel.command.has_value()) {
         propose_command(one, *parcel.command);
     } else if (parcel.message.has_value()) {
+        strayed_ = strayed_ || is_disputed(one.node->core(), *parcel.message);
         one.node->step(*parcel.message);
     } else if (parcel.persisted != 0) {
-        one.node->on_persisted(parcel.persisted);
+        if (parcel.persisted_in >= one.node->term()) {
+            one.node->on_persisted(parcel.persisted);
+        }
     } else {
         one.node->on_applied(parcel.applied);
     }
@@ -410,6 +434,18 @@ void Environment::print_progress(const Member& one) {
     }
 }
 
+void Environment::read(Member& one, const std::string& name) {
+    strayed_ = strayed_ || (one.node->is_leader() && !serves_read_alike(one.node->core()));
+    const Result<ReadToken> token = one.node->read_index();
+    if (token.ok()) {
+        read_names_[{one.config.id, *token}] = name;
+    }
+}
+
+std::string Environment::read_name(NodeId reader, ReadToken token) const {
+    return read_names_.at({reader, token});
+}
+
 void Environment::send_snapshot(Member& from, NodeId to) {
     Message message;
     message.kind = MessageKind::kSnapshot;
@@ -418,14 +454,8 @@ void Environment::send_snapshot(Member& from, NodeId to) {
     message.to = to;
     message.term = from.node->term();
     message.snapshot = from.history.back();
-    Parcel parcel;
-    parcel.from = message.from;
-    parcel.to = to;
-    parcel.type = "MsgSnap";
-    parcel.text = describe(message);
-    parcel.message = std::move(message);
-    print(parcel.text + "\n");
-    parcels_.push_back(std::move(parcel));
+    parcels_.push_back(parcel_of(message));
+    print(parcels_.back().text + "\n");
 }
 
 }  // namespace kvstore::raft::conformance

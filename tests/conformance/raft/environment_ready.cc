@@ -23,6 +23,7 @@ void Environment::print_ready(Member& one, const Ready& ready) {
         sync = sync || ready.hard->term != one.shown.term || ready.hard->vote != one.shown.vote;
         one.shown = *ready.hard;
     }
+    text += describe_reads(one, ready);
     if (!ready.append.empty()) {
         text += "Entries:\n" + describe(ready.append);
     }
@@ -56,16 +57,43 @@ void Environment::print_ready(Member& one, const Ready& ready) {
     print(std::string("Ready MustSync=") + (sync ? "true" : "false") + ":\n" + text);
 }
 
+// The bytes of a read's name, as Go prints them.
+std::string Environment::describe_reads(const Member& one, const Ready& ready) const {
+    std::string text;
+    for (const ReadyRead& read : ready.reads) {
+        std::string bytes;
+        for (const char c : read_name(one.config.id, read.token)) {
+            bytes += (bytes.empty() ? "" : " ") + std::to_string(static_cast<unsigned char>(c));
+        }
+        text += (text.empty() ? "{" : " {") + std::to_string(read.at.value()) + " [" + bytes + "]}";
+    }
+    return text.empty() ? "" : "ReadStates [" + text + "]\n";
+}
+
+Environment::Parcel Environment::parcel_of(const Message& message) const {
+    Parcel parcel;
+    parcel.from = message.from;
+    parcel.to = message.to;
+    parcel.type = type_name(message.kind);
+    parcel.message = message;
+    const bool asks = message.kind == MessageKind::kReadIndex;
+    if (!asks && message.kind != MessageKind::kReadIndexReply) {
+        parcel.text = describe(message);
+        return parcel;
+    }
+    Message shown = message;
+    shown.term = asks ? Term() : message.term;
+    shown.entries.resize(1);
+    shown.entries.front().data =
+        Payload::copy_of(read_name(asks ? message.from : message.to, message.read));
+    parcel.text = describe(shown);
+    return parcel;
+}
+
 std::vector<Environment::Parcel> Environment::network_parcels(const Ready& ready) const {
     std::vector<Parcel> parcels;
-    const auto add = [&parcels](const Message& message) {
-        Parcel parcel;
-        parcel.from = message.from;
-        parcel.to = message.to;
-        parcel.type = type_name(message.kind);
-        parcel.text = describe(message);
-        parcel.message = message;
-        parcels.push_back(std::move(parcel));
+    const auto add = [this, &parcels](const Message& message) {
+        parcels.push_back(parcel_of(message));
     };
     for (const Message& message : ready.send_now) {
         add(message);
@@ -85,13 +113,7 @@ std::vector<Environment::Parcel> Environment::persist_responses(const Member& on
         if (message.kind == MessageKind::kVote) {
             continue;
         }
-        Parcel parcel;
-        parcel.from = message.from;
-        parcel.to = message.to;
-        parcel.type = type_name(message.kind);
-        parcel.text = describe(message);
-        parcel.message = message;
-        parcels.push_back(std::move(parcel));
+        parcels.push_back(parcel_of(message));
     }
     for (const SelfAnswer& answer : ready.self_answers) {
         Parcel parcel;
@@ -99,6 +121,7 @@ std::vector<Environment::Parcel> Environment::persist_responses(const Member& on
         parcel.type = type_name(answer.kind);
         parcel.text = describe(answer, one.config.id);
         parcel.persisted = ready.seq;
+        parcel.persisted_in = answer.term;
         parcel.local = true;
         parcels.push_back(std::move(parcel));
     }
@@ -116,6 +139,8 @@ std::vector<Environment::Parcel> Environment::persist_responses(const Member& on
             parcel.text += "\n  Snapshot: " + describe(*ready.install);
         }
         parcel.persisted = ready.seq;
+        // Whatever the term, an installed snapshot is.
+        parcel.persisted_in = ready.install != nullptr ? Term(UINT64_MAX) : core.term;
         parcel.local = true;
         parcels.push_back(std::move(parcel));
     }
@@ -249,6 +274,7 @@ void Environment::apply(Member& one, const std::vector<Entry>& entries) {
         snapshot->term = entry.term;
         snapshot->conf = one.history.back()->conf;
         if (entry.kind == EntryKind::kConfChange) {
+            strayed_ = strayed_ || one.node->core().reads.pending.size() > 1;
             snapshot->conf = one.node->apply_conf_change(decode_conf_change(entry.data).value());
         }
         one.history.push_back(std::move(snapshot));
