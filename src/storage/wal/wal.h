@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "async/task.h"
@@ -121,6 +122,9 @@ public:
     // Entries of `group` up to and including `index` are not needed any more. Segments in which
     // nobody needs anything are recycled.
     virtual void release(GroupId group, Index index) = 0;
+    // A group for which the oldest segment is kept; nullopt: it is kept for nobody, or is the only
+    // one. Who wants a shorter log makes this group release more.
+    [[nodiscard]] virtual std::optional<GroupId> find_laggard() = 0;
 
     // True while more is gathered than the disk takes: new proposals are refused with kOverloaded.
     [[nodiscard]] virtual bool is_backed_up() const = 0;

@@ -115,6 +115,18 @@ std::optional<std::uint64_t> GroupLedger::find_released_segment() {
     return std::nullopt;
 }
 
+std::optional<GroupId> GroupLedger::find_laggard() {
+    for (std::size_t i = 0; i + 1 < segments_.size(); ++i) {
+        if (is_needed(segments_[i])) {
+            return segments_[i].needed_by;
+        }
+        if (segments_[i + 1].opening == Opening::kCheckpoint) {
+            break;
+        }
+    }
+    return std::nullopt;
+}
+
 void GroupLedger::remove_oldest() {
     KVSTORE_ASSERT(segments_.size() > 1);
     segments_.pop_front();

@@ -49,6 +49,8 @@ public:
     // The number of the oldest segment, when it and perhaps some after it are not needed any more.
     // Never the newest.
     [[nodiscard]] std::optional<std::uint64_t> find_released_segment();
+    // A group that needs the segments which keep the oldest one, if there is any.
+    [[nodiscard]] std::optional<GroupId> find_laggard();
     void remove_oldest();
 
     // ---- questions ----

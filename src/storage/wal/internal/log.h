@@ -57,6 +57,7 @@ public:
     Status append_start(WalClient& client, GroupId group, Term term, Index index) override;
     Status drop(GroupId group) override;
     void release(GroupId group, Index index) override;
+    [[nodiscard]] std::optional<GroupId> find_laggard() override { return ledger_.find_laggard(); }
     [[nodiscard]] bool is_backed_up() const override;
     [[nodiscard]] WalStatistics statistics() const override;
     async::Task<Status> stop() override;
