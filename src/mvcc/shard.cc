@@ -59,6 +59,7 @@ Status Shard::apply(Index index, ByteView encoded, ApplySink* sink) {
     if (!failure_.ok()) {
         return failure_;
     }
+    stored_ = false;  // at once: `sink` may take a view
     return note_applied(index, applier_->apply(encoded, sink));
 }
 
@@ -67,6 +68,7 @@ Status Shard::apply(Index index, Version stamp, const Operation& operation, Appl
     if (!failure_.ok()) {
         return failure_;
     }
+    stored_ = false;  // at once: `sink` may take a view
     return note_applied(index, applier_->apply(stamp, operation, sink));
 }
 
