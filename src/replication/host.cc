@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
+#include <set>
 #include <utility>
 
 #include "async/sync.h"
@@ -23,6 +25,23 @@ metrics::Histogram* add_commit_latency(metrics::Registry* registry) {
                                     "Time from the first proposal of a batch to its commit.",
                                     {},
                                     metrics::Unit::kNanoseconds);
+}
+
+// The log is there before the first shard, and has a file at any time since. Without it shards
+// would be shown as they stood when they last persisted, as if nothing had been written later.
+async::Task<Status> check_log_exists(env::Disk* disk) {
+    const std::string folder(kWalFolder);
+    KVSTORE_CO_TRY(const bool exists, co_await disk->exists(folder));
+    if (exists) {
+        auto listed = co_await disk->list(folder);
+        KVSTORE_CO_TRY(const std::vector<env::DirectoryEntry> entries, std::move(listed));
+        if (!entries.empty()) {
+            co_return Status();
+        }
+    }
+    co_return Status(Code::kCorruption,
+                     "the write-ahead log (wal/) is missing while there are shards; restore the "
+                     "data directory from a backup");
 }
 
 struct Replica {
@@ -52,6 +71,7 @@ public:
     [[nodiscard]] std::vector<ShardDescription> shards() const override;
     async::Task<Result<Group*>> create_shard(ShardDescription description) override;
     async::Task<Status> drop_shard(ShardId shard) override;
+    async::Task<Status> persist_shard(ShardId shard) override;
     async::Task<Status> persist_all() override;
     async::Task<Status> compact_all() override;
     HybridClock& clock() override { return clock_; }
@@ -66,12 +86,16 @@ public:
 private:
     // How often engines that flush by themselves are asked whether the log can go.
     static constexpr Duration kReleaseInterval = std::chrono::seconds(1);
-    // A log of more segments than this makes the shard that holds it back persist.
-    static constexpr std::uint64_t kSegmentsMax = 12;
 
     async::Task<Result<std::unique_ptr<SingleGroup>>> open_group(ShardDescription description);
+    async::Task<Status> open_shards();
+    async::Task<Result<Group*>> create_shard_inside(ShardDescription description);
+    async::Task<Status> drop_shard_inside(ShardId shard);
+    async::Task<Status> remove_dropped(ShardId shard);
+    async::Task<Status> persist_every();
+    async::Task<Status> compact_every();
     async::Task<void> release_loop();
-    async::Task<void> persist_laggard();
+    void shorten_log();
     void add(ShardDescription description, std::unique_ptr<SingleGroup> group);
     // Shards under their ids, which stay valid while shards come and go.
     [[nodiscard]] std::vector<ShardId> shard_ids() const;
@@ -83,6 +107,9 @@ private:
     std::shared_ptr<storage::LsmShared> lsm_;
     std::unique_ptr<storage::Wal> wal_;
     std::map<ShardId, Replica> replicas_;
+    // Dropped and closed, but the log could not be told and may still call them.
+    std::vector<Replica> closed_;
+    // Around everything that changes replicas_ or walks over it with suspensions.
     async::Gate gate_;
     bool is_recovered_ = false;
     bool is_stopping_ = false;
@@ -96,41 +123,56 @@ public:
     explicit RecoveryVisitor(NodeHost& host) : host_(host) {}
 
     Status on_entry(const storage::LogEntry& entry) override {
-        const auto found = host_.replicas_.find(ShardId(entry.group.value()));
-        if (found == host_.replicas_.end()) {
-            // Dropped since: its folder goes before its entries leave the log.
+        SingleGroup* const group = find(entry.group);
+        if (group == nullptr) {
             return {};
         }
         last_[entry.group] = entry.index;
-        return found->second.group->replay(entry.index, entry.data);
+        return group->replay(entry.index, entry.data);
     }
     Status on_state(const storage::LogState& /*state*/) override { return {}; }
-    Status on_start(GroupId group, Term /*term*/, Index index) override {
-        const auto found = host_.replicas_.find(ShardId(group.value()));
-        if (found == host_.replicas_.end()) {
+    Status on_start(GroupId id, Term /*term*/, Index index) override {
+        const SingleGroup* const group = find(id);
+        if (group == nullptr) {
             return {};
         }
-        last_[group] = index;
-        if (found->second.group->last_index() < index) {
+        last_[id] = index;
+        if (group->last_index() < index) {
             return {Code::kCorruption,
-                    "shard " + std::to_string(group.value()) + ": the log begins after index " +
+                    "shard " + std::to_string(id.value()) + ": the log begins after index " +
                         std::to_string(index.value()) +
                         ", but the shard holds everything only up to " +
-                        std::to_string(found->second.group->last_index().value())};
+                        std::to_string(group->last_index().value())};
         }
         return {};
     }
-    Status on_drop(GroupId /*group*/) override { return {}; }
+    Status on_drop(GroupId id) override {
+        ownerless_.erase(id);
+        return {};
+    }
 
     // Whether the next entry of the group continues what the log holds of it.
     [[nodiscard]] bool is_continued_by(GroupId group, Index next) const {
         const auto found = last_.find(group);
         return found == last_.end() ? next == Index(1) : found->second.next() == next;
     }
+    // Groups in the log whose shards are gone: a crash came between the drop and the log's note of
+    // it, or there was no log then.
+    [[nodiscard]] const std::set<GroupId>& ownerless() const { return ownerless_; }
 
 private:
+    SingleGroup* find(GroupId group) {
+        const auto found = host_.replicas_.find(ShardId(group.value()));
+        if (found == host_.replicas_.end()) {
+            ownerless_.insert(group);
+            return nullptr;
+        }
+        return found->second.group.get();
+    }
+
     NodeHost& host_;
     std::map<GroupId, Index> last_;
+    std::set<GroupId> ownerless_;
 };
 
 async::Task<Result<std::unique_ptr<SingleGroup>>> NodeHost::open_group(
@@ -170,21 +212,17 @@ void NodeHost::add(ShardDescription description, std::unique_ptr<SingleGroup> gr
 }
 
 async::Task<Status> NodeHost::recover() {
-    auto listed = co_await list_shard_folders(&env_.disk);
-    KVSTORE_CO_TRY(const std::vector<ShardDescription> descriptions, std::move(listed));
-    for (const ShardDescription& description : descriptions) {
-        auto opened = co_await open_group(description);
-        KVSTORE_CO_TRY(std::unique_ptr<SingleGroup> group, std::move(opened));
-        add(description, std::move(group));
-    }
+    KVSTORE_CO_CHECK_OK(co_await open_shards());
     // A log that an earlier start with another durability left is read all the same.
-    storage::WalOptions wal_options = options_.wal;
     RecoveryVisitor visitor(*this);
     auto opened_wal =
-        co_await storage::Wal::open(&env_, std::string(kWalFolder), wal_options, &visitor);
+        co_await storage::Wal::open(&env_, std::string(kWalFolder), options_.wal, &visitor);
     KVSTORE_CO_TRY(wal_, std::move(opened_wal));
     if (options_.wal.durability != storage::Durability::kMemory) {
         shared_.wal = wal_.get();
+        for (const GroupId group : visitor.ownerless()) {
+            KVSTORE_CO_CHECK_OK(wal_->drop(group));
+        }
     }
     for (const ShardId id : shard_ids()) {
         Replica& replica = replicas_.at(id);
@@ -199,6 +237,22 @@ async::Task<Status> NodeHost::recover() {
     }
     is_recovered_ = true;
     gate_.spawn(release_loop());
+    co_return Status();
+}
+
+async::Task<Status> NodeHost::open_shards() {
+    KVSTORE_CO_CHECK_OK(co_await env_.disk.create_directories(std::string(kShardsFolder)));
+    auto listed = co_await list_shard_folders(&env_.disk);
+    KVSTORE_CO_TRY(const std::vector<ShardDescription> descriptions, std::move(listed));
+    if (!descriptions.empty()) {
+        KVSTORE_CO_CHECK_OK(co_await check_log_exists(&env_.disk));
+    }
+    KVSTORE_CO_CHECK_OK(co_await remove_unfinished_shard_folders(&env_.disk));
+    for (const ShardDescription& description : descriptions) {
+        auto opened = co_await open_group(description);
+        KVSTORE_CO_TRY(std::unique_ptr<SingleGroup> group, std::move(opened));
+        add(description, std::move(group));
+    }
     co_return Status();
 }
 
@@ -220,7 +274,22 @@ std::vector<ShardDescription> NodeHost::shards() const {
     return descriptions;
 }
 
+// ---- shards come and go ----
+
+Status stopping_status() {
+    return {Code::kUnavailable, "the server is stopping"};
+}
+
 async::Task<Result<Group*>> NodeHost::create_shard(ShardDescription description) {
+    if (!gate_.try_enter()) {
+        co_return stopping_status();
+    }
+    auto created = co_await create_shard_inside(std::move(description));
+    gate_.leave();
+    co_return created;
+}
+
+async::Task<Result<Group*>> NodeHost::create_shard_inside(ShardDescription description) {
     if (replicas_.contains(description.id)) {
         co_return Status(Code::kAlreadyExists,
                          "shard " + std::to_string(description.id.value()) + " exists already");
@@ -228,32 +297,55 @@ async::Task<Result<Group*>> NodeHost::create_shard(ShardDescription description)
     KVSTORE_CO_CHECK_OK(co_await create_shard_folder(&env_.disk, description));
     auto opened = co_await open_group(description);
     KVSTORE_CO_TRY(std::unique_ptr<SingleGroup> group, std::move(opened));
-    if (is_stopping_) {
-        (void)co_await group->stop();
-        co_return Status(Code::kUnavailable, "the server is stopping");
-    }
     Group* raw = group.get();
     const ShardId id = description.id;
+    KVSTORE_ASSERT(!replicas_.contains(id));
     add(std::move(description), std::move(group));
     replicas_.at(id).maintenance->start();
     co_return raw;
 }
 
 async::Task<Status> NodeHost::drop_shard(ShardId shard) {
+    if (!gate_.try_enter()) {
+        co_return stopping_status();
+    }
+    Status dropped = co_await drop_shard_inside(shard);
+    gate_.leave();
+    co_return dropped;
+}
+
+async::Task<Status> NodeHost::drop_shard_inside(ShardId shard) {
     auto node = replicas_.extract(shard);
     if (node.empty()) {
         co_return Status(Code::kNotFound, "no shard " + std::to_string(shard.value()));
     }
     Replica replica = std::move(node.mapped());
-    co_await replica.maintenance->stop();
-    Status closed = co_await replica.group->abandon();
+    replica.maintenance->request_stop();
+    const Status closed = co_await replica.group->abandon();
     if (!closed.ok()) {
         log_warning("closing a dropped shard failed", {{"reason", closed.to_string()}});
     }
+    co_await replica.maintenance->stop();
+    Status removed = co_await remove_dropped(shard);
+    if (!removed.ok()) {
+        closed_.push_back(std::move(replica));
+    }
+    co_return removed;
+}
+
+// In an order in which a crash leaves either the folder with all that the log has for it, or a
+// folder that counts for nothing.
+async::Task<Status> NodeHost::remove_dropped(ShardId shard) {
+    KVSTORE_CO_CHECK_OK(co_await mark_shard_folder_dropped(&env_.disk, shard));
     if (shared_.wal != nullptr) {
         KVSTORE_CO_CHECK_OK(shared_.wal->drop(GroupId(shard.value())));
     }
-    co_return co_await remove_shard_folder(&env_.disk, shard);
+    const Status removed = co_await remove_shard_folder(&env_.disk, shard);
+    if (!removed.ok()) {
+        log_warning("the folder of a dropped shard could not be removed; the next start will",
+                    {{"shard", shard.value()}, {"reason", removed.to_string()}});
+    }
+    co_return Status();
 }
 
 // ---- upkeep ----
@@ -269,46 +361,56 @@ async::Task<void> NodeHost::release_loop() {
         for (auto& [id, replica] : replicas_) {
             replica.group->release_log();
         }
-        if (wal_->statistics().segment_count > kSegmentsMax) {
-            co_await persist_laggard();
-        }
+        shorten_log();
     }
 }
 
-// The shard with the most entries that only the log holds.
-async::Task<void> NodeHost::persist_laggard() {
-    SingleGroup* laggard = nullptr;
-    std::uint64_t most = 0;
-    for (auto& [id, replica] : replicas_) {
-        const storage::Engine& engine = replica.group->engine();
-        const std::uint64_t behind =
-            engine.applied_index().value() - engine.durable_index().value();
-        if (behind > most && replica.group->health().ok()) {
-            most = behind;
-            laggard = replica.group.get();
-        }
+// The shard to persist is the one that keeps the oldest segment, however little it has written
+// since: a busy shard persisting again and again would free nothing.
+void NodeHost::shorten_log() {
+    if (shared_.wal == nullptr || wal_->statistics().segment_count <= options_.log_segments_max) {
+        return;
     }
-    if (laggard == nullptr || !laggard->gate().try_enter()) {
-        co_return;
+    const std::optional<GroupId> laggard = wal_->find_laggard();
+    if (!laggard) {
+        return;
     }
-    const Status persisted = co_await laggard->persist();
-    laggard->gate().leave();
-    if (!persisted.ok()) {
-        log_warning("making room in the log failed",
-                    {{"shard", laggard->id().value()}, {"reason", persisted.to_string()}});
+    const auto found = replicas_.find(ShardId(laggard->value()));
+    if (found != replicas_.end()) {
+        found->second.maintenance->request_snapshot();
     }
+}
+
+async::Task<Status> NodeHost::persist_shard(ShardId shard) {
+    const auto found = replicas_.find(shard);
+    if (found == replicas_.end()) {
+        co_return Status(Code::kNotFound, "no shard " + std::to_string(shard.value()));
+    }
+    SingleGroup* const group = found->second.group.get();
+    if (!group->gate().try_enter()) {
+        co_return stopping_status();
+    }
+    Status persisted = co_await group->persist();
+    group->gate().leave();
+    co_return persisted;
 }
 
 async::Task<Status> NodeHost::persist_all() {
+    if (!gate_.try_enter()) {
+        co_return stopping_status();
+    }
+    Status persisted = co_await persist_every();
+    gate_.leave();
+    co_return persisted;
+}
+
+async::Task<Status> NodeHost::persist_every() {
     Status first;
     for (const ShardId id : shard_ids()) {
-        const auto found = replicas_.find(id);
-        if (found == replicas_.end() || !found->second.group->gate().try_enter()) {
-            continue;
+        if (!replicas_.contains(id)) {
+            continue;  // dropped meanwhile
         }
-        SingleGroup* group = found->second.group.get();
-        const Status persisted = co_await group->persist();
-        group->gate().leave();
+        const Status persisted = co_await persist_shard(id);
         if (!persisted.ok() && first.ok()) {
             first = persisted;
         }
@@ -317,7 +419,16 @@ async::Task<Status> NodeHost::persist_all() {
 }
 
 async::Task<Status> NodeHost::compact_all() {
-    KVSTORE_CO_CHECK_OK(co_await persist_all());
+    if (!gate_.try_enter()) {
+        co_return stopping_status();
+    }
+    Status compacted = co_await compact_every();
+    gate_.leave();
+    co_return compacted;
+}
+
+async::Task<Status> NodeHost::compact_every() {
+    KVSTORE_CO_CHECK_OK(co_await persist_every());
     Status first;
     for (const ShardId id : shard_ids()) {
         const auto found = replicas_.find(id);
@@ -366,6 +477,10 @@ std::vector<ShardStatistics> NodeHost::statistics() {
 
 async::Task<Status> NodeHost::stop() {
     is_stopping_ = true;
+    for (auto& [id, replica] : replicas_) {
+        replica.group->refuse_proposals();
+        replica.maintenance->request_stop();
+    }
     co_await gate_.close();
     Status first;
     const auto note = [&first](const Status& status) {
@@ -373,17 +488,19 @@ async::Task<Status> NodeHost::stop() {
             first = status;
         }
     };
-    for (auto& [id, replica] : replicas_) {
-        co_await replica.maintenance->stop();
-    }
     // Without a log, what was applied is durable only by persisting it now.
     if (is_recovered_ && shared_.wal == nullptr) {
-        const Status persisted = co_await persist_all();
+        const Status persisted = co_await persist_every();
         note(persisted);
     }
     for (auto& [id, replica] : replicas_) {
-        const Status stopped = co_await replica.group->stop();
+        // A snapshot under way is cut short: the log has what it would hold. What was replayed of a
+        // log that turned out unreadable is not committed.
+        async::Task<Status> stopping =
+            is_recovered_ ? replica.group->stop() : replica.group->abandon();
+        const Status stopped = co_await std::move(stopping);
         note(stopped);
+        co_await replica.maintenance->stop();
     }
     if (wal_) {
         const Status stopped = co_await wal_->stop();

@@ -7,7 +7,9 @@
 //     shards/<id>/      a shard: `shard` (what it is), `engine/` (its data)
 //
 // A shard's folder is durable before anything refers to it, and is removed after nothing does; so a
-// crash leaves at most folders that nobody refers to, which the owner of the catalogue removes.
+// crash leaves at most folders that nobody refers to, which the owner of the catalogue removes. Its
+// entries leave the log after the folder is marked as dropped: what the log lacks is never
+// replayed.
 #pragma once
 
 #include <cstdint>
@@ -38,7 +40,9 @@ struct ShardDescription {
 
 struct HostOptions {
     storage::WalOptions wal;
-    Duration snapshot_interval = std::chrono::seconds(300);
+    Duration snapshot_interval = std::chrono::seconds(300);  // 0: only when the log grows long
+    // A log of more segments makes the shard that holds back the oldest one persist.
+    std::uint64_t log_segments_max = 12;
     storage::LsmSharedOptions lsm;
     storage::Compression compression = storage::Compression::kLz4;
     // Bytes of proposals under way above which propose() answers kOverloaded.
@@ -63,7 +67,8 @@ public:
     virtual ~Host() = default;
 
     // Opens every shard folder, recovers the log into them, and is ready.
-    // Errors: kCorruption with the place and the command that helps; kIoError, kDiskFull, ...
+    // Errors: kCorruption with the place and the command that helps, also where there are shards
+    //         and no log; kIoError, kDiskFull, ...
     static async::Task<Result<std::unique_ptr<Host>>> open(env::Env* env, HostOptions options);
 
     // Null when there is none.
@@ -71,15 +76,23 @@ public:
     [[nodiscard]] virtual std::vector<ShardDescription> shards() const = 0;
 
     // Makes an empty shard, durable when it returns.
-    // Errors: kAlreadyExists; kDiskFull, kIoError: the folder may remain, and counts for nothing.
+    // Errors: kAlreadyExists, kUnavailable (stopping); kDiskFull, kIoError: the folder may remain,
+    //         and counts for nothing.
     virtual async::Task<Result<Group*>> create_shard(ShardDescription description) = 0;
 
     // Ends the shard and removes its folder. Its proposals fail with kUnavailable (unknown effect);
     // no pointer to its group may be used after the call began.
+    // Errors: kNotFound, kUnavailable (stopping). kIoError: it is gone from this host, and its
+    //         folder may be back after a restart.
     virtual async::Task<Status> drop_shard(ShardId shard) = 0;
 
+    // As persist_all(), for one shard. Errors: kNotFound; as persist_all().
+    virtual async::Task<Status> persist_shard(ShardId shard) = 0;
+
     // Makes everything applied durable in the engines and lets the log go (`kvstore compact`,
-    // SaveToFile).
+    // SaveToFile). Every shard is tried.
+    // Errors: the first shard's: kDiskFull, kIoError (the log is still needed); kCorruption
+    //         (quarantined); kUnavailable (stopping).
     virtual async::Task<Status> persist_all() = 0;
     // Also compacts the engines' files.
     virtual async::Task<Status> compact_all() = 0;
@@ -93,7 +106,9 @@ public:
     [[nodiscard]] virtual storage::WalStatistics wal_statistics() const = 0;
     [[nodiscard]] virtual std::vector<ShardStatistics> statistics() = 0;
 
-    // Finishes what was proposed, persists, ends. Proposals are refused from the call on.
+    // Finishes what was proposed, persists where no log holds it, ends. Proposals are refused from
+    // the call on.
+    // Errors: the first that was met; everything is ended all the same.
     virtual async::Task<Status> stop() = 0;
 };
 

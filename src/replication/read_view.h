@@ -14,23 +14,26 @@
 
 namespace kvstore::replication {
 
-// Runs `work(storage::View*)`, which returns Result<T> and may touch nothing of the core.
+// Runs `work(storage::View*)`, which returns Result<T> and may touch nothing of the core. May be
+// called at any time, also while a batch is open or from inside an outcome: the view is the
+// shard's, in which records and state are of one moment, and not the engine's.
 //
 // Suspends: until `work` has run. The shard cannot go away meanwhile; it can right after.
 // Errors:   kUnavailable when the shard is closing; those of `work`.
 template <typename T, typename Work>
 async::Task<Result<T>> read_view(env::Env* env, Group* group, Work work) {
-    storage::Engine& engine = group->shard().engine();
-    if (!engine.view_blocks()) {
-        const std::unique_ptr<storage::View> view = engine.view();
-        co_return work(view.get());
-    }
     if (!group->gate().try_enter()) {
         co_return Status(Code::kUnavailable, "the shard is closing");
     }
+    if (!group->shard().engine().view_blocks()) {
+        const std::unique_ptr<storage::View> view = group->shard().view();
+        Result<T> result = work(view.get());
+        group->gate().leave();
+        co_return result;
+    }
     std::optional<Result<T>> result;
     {
-        const std::unique_ptr<storage::View> view = engine.view();
+        const std::unique_ptr<storage::View> view = group->shard().view();
         Callback<void()> blocking = [&result, &work, raw = view.get()] {
             result.emplace(work(raw));
         };

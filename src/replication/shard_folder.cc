@@ -15,9 +15,81 @@ namespace {
 
 constexpr std::string_view kFirstLine = "kvstore-shard 1\n";
 constexpr std::string_view kFileName = "shard";
+constexpr std::string_view kDroppedName = "dropped";
+constexpr std::uint64_t kFileBytesMax = 64U << 10U;
+
+std::string path_in(ShardId shard, std::string_view name) {
+    return shard_folder(shard) + "/" + std::string(name);
+}
 
 std::string file_path(ShardId shard) {
-    return shard_folder(shard) + "/" + std::string(kFileName);
+    return path_in(shard, kFileName);
+}
+
+enum class FolderState : std::uint8_t {
+    kWhole,       // has its file
+    kUnfinished,  // of a creation or a drop that was cut short
+};
+
+// Errors: kCorruption: it holds data and lost its file.
+async::Task<Result<FolderState>> look_at_folder(env::Disk* disk, ShardId shard) {
+    KVSTORE_CO_TRY(const bool has_file, co_await disk->exists(file_path(shard)));
+    if (has_file) {
+        co_return FolderState::kWhole;
+    }
+    KVSTORE_CO_TRY(const bool is_dropped, co_await disk->exists(path_in(shard, kDroppedName)));
+    KVSTORE_CO_TRY(const bool has_engine, co_await disk->exists(shard_engine_folder(shard)));
+    if (is_dropped || !has_engine) {
+        co_return FolderState::kUnfinished;
+    }
+    auto listed = co_await disk->list(shard_engine_folder(shard));
+    KVSTORE_CO_TRY(const std::vector<env::DirectoryEntry> data, std::move(listed));
+    if (!data.empty()) {
+        co_return Status(Code::kCorruption,
+                         file_path(shard) +
+                             " is missing, though the folder holds data; restore it from a backup");
+    }
+    co_return FolderState::kUnfinished;
+}
+
+struct Folder {
+    ShardId id;
+    FolderState state = FolderState::kWhole;
+};
+
+// Every folder below shards/ that may be a shard's.
+async::Task<Result<std::vector<Folder>>> look_at_folders(env::Disk* disk) {
+    std::vector<Folder> folders;
+    KVSTORE_CO_TRY(const bool exists, co_await disk->exists(std::string(kShardsFolder)));
+    if (!exists) {
+        co_return folders;
+    }
+    auto listed = co_await disk->list(std::string(kShardsFolder));
+    KVSTORE_CO_TRY(const std::vector<env::DirectoryEntry> entries, std::move(listed));
+    for (const env::DirectoryEntry& entry : entries) {
+        const auto id = parse_uint64(entry.name);
+        if (entry.is_directory && id) {
+            KVSTORE_CO_TRY(const FolderState state, co_await look_at_folder(disk, ShardId(*id)));
+            folders.push_back({.id = ShardId(*id), .state = state});
+        }
+    }
+    std::ranges::sort(folders, {}, &Folder::id);
+    co_return folders;
+}
+
+async::Task<Result<ShardDescription>> read_shard_file(env::Disk* disk, ShardId shard) {
+    const std::string path = file_path(shard);
+    auto read = co_await env::read_file(disk, path, kFileBytesMax);
+    KVSTORE_CO_TRY(const Bytes content, std::move(read));
+    auto description = decode_shard_file(content);
+    if (!description.ok()) {
+        co_return description.status().with_context(path);
+    }
+    if (description->id != shard) {
+        co_return Status(Code::kCorruption,
+                         path + ": describes shard " + std::to_string(description->id.value()));
+    }
+    co_return description;
 }
 
 std::string hexadecimal(std::uint32_t value) {
@@ -100,41 +172,50 @@ async::Task<Status> create_shard_folder(env::Disk* disk, ShardDescription descri
 }
 
 async::Task<Result<std::vector<ShardDescription>>> list_shard_folders(env::Disk* disk) {
-    KVSTORE_CO_CHECK_OK(co_await disk->create_directories(std::string(kShardsFolder)));
-    auto listed = co_await disk->list(std::string(kShardsFolder));
-    KVSTORE_CO_TRY(const std::vector<env::DirectoryEntry> entries, std::move(listed));
+    auto looked = co_await look_at_folders(disk);
+    KVSTORE_CO_TRY(const std::vector<Folder> folders, std::move(looked));
     std::vector<ShardDescription> shards;
-    for (const env::DirectoryEntry& entry : entries) {
-        const auto id = parse_uint64(entry.name);
-        if (!entry.is_directory || !id) {
-            continue;
+    for (const Folder& folder : folders) {
+        if (folder.state == FolderState::kWhole) {
+            auto read = co_await read_shard_file(disk, folder.id);
+            KVSTORE_CO_TRY(ShardDescription description, std::move(read));
+            shards.push_back(std::move(description));
         }
-        const std::string path = file_path(ShardId(*id));
-        auto exists = co_await disk->exists(path);
-        KVSTORE_CO_TRY(const bool found, std::move(exists));
-        if (!found) {
-            KVSTORE_CO_CHECK_OK(co_await remove_shard_folder(disk, ShardId(*id)));
-            continue;
-        }
-        auto read = co_await env::read_file(disk, path, 64U << 10U);
-        KVSTORE_CO_TRY(const Bytes content, std::move(read));
-        auto description = decode_shard_file(content);
-        if (!description.ok()) {
-            co_return description.status().with_context(path);
-        }
-        if (description->id != ShardId(*id)) {
-            co_return Status(Code::kCorruption,
-                             path + ": describes shard " + std::to_string(description->id.value()));
-        }
-        shards.push_back(*std::move(description));
     }
-    std::ranges::sort(shards, {}, &ShardDescription::id);
     co_return shards;
 }
 
+async::Task<Status> remove_unfinished_shard_folders(env::Disk* disk) {
+    auto looked = co_await look_at_folders(disk);
+    KVSTORE_CO_TRY(const std::vector<Folder> folders, std::move(looked));
+    for (const Folder& folder : folders) {
+        if (folder.state == FolderState::kUnfinished) {
+            KVSTORE_CO_CHECK_OK(co_await remove_shard_folder(disk, folder.id));
+        }
+    }
+    co_return Status();
+}
+
+async::Task<Status> mark_shard_folder_dropped(env::Disk* disk, ShardId shard) {
+    const Status renamed = co_await disk->rename(file_path(shard), path_in(shard, kDroppedName));
+    if (!renamed.ok() && renamed.code() != Code::kNotFound) {
+        co_return renamed;
+    }
+    KVSTORE_CO_TRY(const bool exists, co_await disk->exists(shard_folder(shard)));
+    if (!exists) {
+        co_return Status();
+    }
+    co_return co_await disk->sync_directory(shard_folder(shard));
+}
+
 async::Task<Status> remove_shard_folder(env::Disk* disk, ShardId shard) {
-    // The description goes first: a folder without one is removed at the next start.
-    KVSTORE_CO_CHECK_OK(co_await disk->remove(file_path(shard)));
+    KVSTORE_CO_CHECK_OK(co_await mark_shard_folder_dropped(disk, shard));
+    KVSTORE_CO_CHECK_OK(co_await disk->remove(shard_engine_folder(shard)));
+    // The mark stays until all data is gone for certain.
+    KVSTORE_CO_TRY(const bool exists, co_await disk->exists(shard_folder(shard)));
+    if (exists) {
+        KVSTORE_CO_CHECK_OK(co_await disk->sync_directory(shard_folder(shard)));
+    }
     KVSTORE_CO_CHECK_OK(co_await disk->remove(shard_folder(shard)));
     co_return co_await disk->sync_directory(std::string(kShardsFolder));
 }

@@ -8,6 +8,10 @@
 //     crc 5f3a09c1
 //
 // The last line covers every byte before it (CRC-32C, hexadecimal).
+//
+// The file is written after the folder and before any data, and when the shard is dropped it is
+// renamed to `dropped` before any data is removed. So a folder that has neither and holds data has
+// lost its file, and is never taken for rubbish.
 #pragma once
 
 #include <string>
@@ -33,10 +37,18 @@ Result<ShardDescription> decode_shard_file(std::string_view content);
 // Errors: kAlreadyExists, kDiskFull, kIoError.
 async::Task<Status> create_shard_folder(env::Disk* disk, ShardDescription description);
 
-// Every shard folder with a file in it; folders without one are unfinished and are removed.
-// Errors: kCorruption with the file.
+// Every shard folder with a file in it, by id. Changes nothing.
+// Errors: kCorruption with the file; also where it is missing beside data.
 async::Task<Result<std::vector<ShardDescription>>> list_shard_folders(env::Disk* disk);
 
+// Removes what a creation or a drop that was cut short has left.
+// Errors: kCorruption as list_shard_folders(), before anything is removed; kIoError.
+async::Task<Status> remove_unfinished_shard_folders(env::Disk* disk);
+
+// Says that the shard is gone, durable when it returns; its data goes with remove_shard_folder().
+// Done when it was done before.
+async::Task<Status> mark_shard_folder_dropped(env::Disk* disk, ShardId shard);
+// Marks the folder, and removes it with everything in it.
 async::Task<Status> remove_shard_folder(env::Disk* disk, ShardId shard);
 
 }  // namespace kvstore::replication

@@ -12,6 +12,9 @@
 namespace kvstore::replication {
 namespace {
 
+// Short, so that stopping never waits for a long interval.
+constexpr Duration kNap = std::chrono::milliseconds(100);
+
 // A proposal whose outcome only matters as "done" or "failed".
 class Awaited final : public Proposal {
 public:
@@ -36,23 +39,15 @@ Maintenance::Maintenance(env::Env& env, SingleGroup& group, MaintenanceOptions o
 void Maintenance::start() {
     gate_.spawn(expire_loop());
     gate_.spawn(compact_loop());
-    if (options_.snapshot_interval.count() > 0) {
-        gate_.spawn(snapshot_loop());
-    }
+    gate_.spawn(snapshot_loop());
 }
 
 async::Task<void> Maintenance::stop() {
-    is_stopping_ = true;
+    request_stop();
     co_await gate_.close();
 }
 
-std::uint64_t Maintenance::now_ms() const {
-    return to_unix_ms(env_.clock.wall_now());
-}
-
 async::Task<bool> Maintenance::pause(Duration span) {
-    // Short naps, so that stopping never waits for a long interval.
-    constexpr Duration kNap = std::chrono::milliseconds(100);
     const MonotonicTime until = env_.clock.now() + span;
     while (!is_stopping_ && env_.clock.now() < until) {
         const Duration nap = std::min(kNap, until - env_.clock.now());
@@ -84,31 +79,43 @@ async::Task<void> Maintenance::expire_loop() {
 
 // Proposes the expiry of records that have run out. Returns: whether there may be more.
 async::Task<bool> Maintenance::expire_some() {
-    const std::uint64_t now = now_ms();
+    // No later than the stamp of the command that will be proposed, which decides.
+    const std::uint64_t now = group_.now_ms();
     auto find = [now](storage::View* view) {
         return mvcc::Shard::expired(view, now, kExpireBatch);
     };
     auto found = co_await read_view<std::vector<mvcc::ExpiredKey>>(&env_, &group_, find);
     if (!found.ok()) {
-        log_warning("looking for expired keys failed", {{"reason", found.status().to_string()}});
+        if (!is_stopping_) {
+            log_warning("looking for expired keys failed",
+                        {{"shard", group_.id().value()}, {"reason", found.status().to_string()}});
+        }
+        co_await pause(kAfterFailure);
         co_return false;
     }
     if (found->empty()) {
         co_return false;
     }
-    mvcc::Command command;
-    command.operations.reserve(found->size());
-    for (const mvcc::ExpiredKey& expired : *found) {
-        mvcc::Operation operation;
-        operation.kind = mvcc::OperationKind::kExpire;
-        operation.key = expired.key;
-        operation.condition = {.kind = mvcc::ConditionKind::kModRevision,
-                               .revision = expired.mod_revision,
-                               .value = {}};
-        command.operations.push_back(operation);
+    const bool may_be_more = found->size() == kExpireBatch;
+    const Status done = co_await propose_expiry(*std::move(found));
+    co_return done.ok() && may_be_more;
+}
+
+async::Task<Status> Maintenance::propose_expiry(std::vector<mvcc::ExpiredKey> expired) {
+    for (std::size_t next = 0; next < expired.size() && !is_stopping_;) {
+        mvcc::Command command;
+        for (std::size_t bytes = 0; next < expired.size() && bytes < kExpireBytes; ++next) {
+            mvcc::Operation& operation = command.operations.emplace_back();
+            operation.kind = mvcc::OperationKind::kExpire;
+            operation.key = expired[next].key;
+            operation.condition = {.kind = mvcc::ConditionKind::kModRevision,
+                                   .revision = expired[next].mod_revision,
+                                   .value = {}};
+            bytes += operation.key.size();
+        }
+        KVSTORE_CO_CHECK_OK(co_await propose_and_wait(&command));
     }
-    const Status done = co_await propose_and_wait(&command);
-    co_return done.ok() && found->size() == kExpireBatch;
+    co_return Status();
 }
 
 // ---- history ----
@@ -129,7 +136,7 @@ async::Task<void> Maintenance::compact_loop() {
 
 async::Task<void> Maintenance::compact_history() {
     const std::uint64_t history = group_.shard().state().history_ms;
-    const std::uint64_t now = now_ms();
+    const std::uint64_t now = group_.now_ms();
     if (history == 0 || history >= now) {
         co_return;
     }
@@ -137,8 +144,14 @@ async::Task<void> Maintenance::compact_history() {
         return mvcc::Shard::revision_before(view, before);
     };
     auto found = co_await read_view<std::optional<Revision>>(&env_, &group_, find);
-    if (!found.ok() || !found->has_value() ||
-        **found <= group_.shard().state().compacted_revision) {
+    if (!found.ok()) {
+        if (!is_stopping_) {
+            log_warning("looking for old history failed",
+                        {{"shard", group_.id().value()}, {"reason", found.status().to_string()}});
+        }
+        co_return;
+    }
+    if (!found->has_value() || **found <= group_.shard().state().compacted_revision) {
         co_return;
     }
     mvcc::Command command;
@@ -147,7 +160,7 @@ async::Task<void> Maintenance::compact_history() {
     operation.delta = static_cast<std::int64_t>((*found)->value());
     command.operations.push_back(operation);
     const Status done = co_await propose_and_wait(&command);
-    if (!done.ok()) {
+    if (!done.ok() && !is_stopping_) {
         log_warning("compacting history failed", {{"reason", done.to_string()}});
     }
 }
@@ -166,18 +179,31 @@ async::Task<void> Maintenance::sweep() {
 
 // ---- snapshots ----
 
+async::Task<bool> Maintenance::pause_until_snapshot() {
+    const MonotonicTime until = options_.snapshot_interval.count() > 0
+                                    ? env_.clock.now() + options_.snapshot_interval
+                                    : MonotonicTime::max();
+    while (!is_stopping_ && !snapshot_is_wanted_ && env_.clock.now() < until) {
+        co_await env_.clock.sleep(kNap);
+    }
+    co_return !is_stopping_;
+}
+
 async::Task<void> Maintenance::snapshot_loop() {
     while (true) {
-        const bool go_on = co_await pause(options_.snapshot_interval);
+        const bool go_on = co_await pause_until_snapshot();
         if (!go_on) {
             co_return;
         }
         const storage::Engine& engine = group_.engine();
         if (!group_.health().ok() || engine.applied_index() == engine.durable_index()) {
+            snapshot_is_wanted_ = false;
             continue;
         }
         const Status persisted = co_await group_.persist();
-        if (!persisted.ok()) {
+        // Whoever asked meanwhile asks again if this one was not enough.
+        snapshot_is_wanted_ = false;
+        if (!persisted.ok() && !is_stopping_) {
             log_warning("snapshot failed; the log is kept until one succeeds",
                         {{"shard", group_.id().value()}, {"reason", persisted.to_string()}});
         }

@@ -1,5 +1,6 @@
 #include "replication/strong/single_group.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -236,7 +237,7 @@ void SingleGroup::commit_later() {
 }
 
 void SingleGroup::run_at_turn_end() {
-    if (is_applying_ || is_committing_ || is_quarantined_) {
+    if (is_closed_ || is_applying_ || is_committing_ || is_quarantined_) {
         return;
     }
     if (!queue_.empty() && queue_.front().index <= durable_index_) {
@@ -270,7 +271,9 @@ async::Task<void> SingleGroup::commit_when_ready() {
 // ---- failure ----
 
 void SingleGroup::on_log_failed(const Status& why) {
-    health_ = why;
+    if (health_.ok()) {
+        health_ = why;
+    }
     log_error("the log has failed; this replica takes no more writes",
               {{"shard", id_.value()}, {"reason", why.to_string()}});
     // What was reported durable is applied already, or about to be by a slow engine's loop; the
@@ -281,6 +284,10 @@ void SingleGroup::on_log_failed(const Status& why) {
 }
 
 void SingleGroup::quarantine(const Status& why) {
+    if (is_quarantined_) {
+        fail_pending(health_);
+        return;
+    }
     is_quarantined_ = true;
     health_ = why;
     log_error("shard quarantined",
@@ -324,6 +331,11 @@ async::Task<Status> SingleGroup::read_barrier(async::Deadline /*deadline*/) {
 }
 
 // ---- recovery and upkeep ----
+
+std::uint64_t SingleGroup::now_ms() const {
+    // A wall clock that was set back does not bring back what has expired.
+    return std::max(to_unix_ms(shared_.env.clock.wall_now()), shared_.clock.last().milliseconds());
+}
 
 Status SingleGroup::replay(Index index, ByteView command) {
     const Index applied = shard_->applied_index();
@@ -373,6 +385,7 @@ async::Task<Status> SingleGroup::persist() {
     if (!is_applying_ && !is_committing_) {
         const Status committed = shard_->finish_batch();
         if (!committed.ok() && committed.code() != Code::kUnavailable) {
+            quarantine(committed);
             co_return committed;
         }
     }
@@ -387,7 +400,12 @@ Status SingleGroup::sweep(std::size_t count_max) {
     if (is_applying_ || is_committing_) {
         return {Code::kUnavailable, "a batch is being applied"};
     }
-    KVSTORE_CHECK_OK(shard_->sweep_compacted(count_max));
+    const Status swept = shard_->sweep_compacted(count_max);
+    if (!swept.ok()) {
+        // The shard writes nothing more: better told now than with the next command's outcome.
+        quarantine(swept);
+        return swept;
+    }
     commit_later();
     return {};
 }
@@ -399,11 +417,20 @@ void SingleGroup::release_log() {
 }
 
 async::Task<Status> SingleGroup::stop() {
-    is_stopping_ = true;
+    refuse_proposals();
     if (!queue_.empty() || is_applying_) {
         co_await idle_;
     }
     co_await gate_.close();
+    // The turn's end, which would commit, may come after the engine has closed.
+    is_committing_ = true;
+    if (!is_quarantined_) {
+        const Status committed = co_await shard_->finish_batch_when_ready();
+        if (!committed.ok()) {
+            quarantine(committed);
+        }
+    }
+    is_closed_ = true;
     co_return co_await engine_->close();
 }
 

@@ -67,19 +67,26 @@ public:
     Status restart_log();
 
     // Commits what was applied, so that the engine's rows and applied index agree, and makes it
-    // durable without the log. Errors: as Engine::persist().
+    // durable without the log. Errors: as Engine::persist(); those of a commit, which quarantine.
     async::Task<Status> persist();
-    // Deletes up to `count_max` rows of compacted history. kUnavailable: not now.
+    // Deletes up to `count_max` rows of compacted history. Errors: kUnavailable: not now.
+    // kCorruption, kIoError: the replica is quarantined.
     Status sweep(std::size_t count_max);
     // Lets the log go up to what the engine has made durable.
     void release_log();
+
+    // "Now" as the next command's stamp will see it, or a little before.
+    [[nodiscard]] std::uint64_t now_ms() const;
 
     [[nodiscard]] GroupId id() const { return id_; }
     [[nodiscard]] Index last_index() const { return last_index_; }
     [[nodiscard]] storage::Engine& engine() { return *engine_; }
     [[nodiscard]] async::Gate& gate() override { return gate_; }
 
-    // Refuses proposals, waits for those under way, closes the engine.
+    // From now on every proposal is refused with kUnavailable; those under way go on.
+    void refuse_proposals() { is_stopping_ = true; }
+    // Refuses proposals, waits for those under way, closes the engine. A persist() under way ends
+    // with kUnavailable.
     async::Task<Status> stop();
     // As stop(), but what is under way fails with kUnavailable.
     async::Task<Status> abandon();
@@ -124,6 +131,7 @@ private:
     Status health_;
     bool is_quarantined_ = false;
     bool is_stopping_ = false;
+    bool is_closed_ = false;  // the engine may not be touched any more
     bool is_applying_ = false;
     bool is_committing_ = false;  // commit_when_ready() is under way: nothing may be applied
     async::Event idle_;
