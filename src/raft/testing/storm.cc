@@ -1,6 +1,7 @@
 #include "raft/testing/storm.h"
 
 #include <algorithm>
+#include <map>
 #include <vector>
 
 #include "base/random.h"
@@ -29,6 +30,9 @@ Config storm_config(const StormOptions& options) {
     config.check_quorum = options.seed % 7 != 0 || options.reads == ReadMode::kLease;
     config.coalesce_appends = options.seed % 3 != 0;
     config.reads = options.reads;
+    // Two clocks that are at most a tick apart (see tick()) pass at most two ticks more or
+    // less in the same time.
+    config.lease_margin_ticks = 2;
     config.hibernate_after_ticks = options.hibernation ? 3 : 0;
     return config;
 }
@@ -72,13 +76,14 @@ private:
         if (!cluster_.is_up(id)) {
             if (random_.chance(1, 6)) {
                 cluster_.restart(id);
+                clocks_[id] = std::max(clocks_[id], fastest_clock());
             }
             return;
         }
         if (random_.chance(harm, 1000)) {
             hurt(id);
         } else if (random_.chance(time, 1000)) {
-            cluster_.tick(id);
+            tick(id);
         } else if (random_.chance(70, 1000)) {
             propose(id);
         } else if (random_.chance(50, 1000)) {
@@ -90,6 +95,28 @@ private:
         if (cluster_.is_up(id)) {
             work(id);
         }
+    }
+
+    // Clocks run as they like, unless leases rely on them: then none is more than a tick
+    // ahead of another.
+    void tick(NodeId id) {
+        std::uint64_t slowest = UINT64_MAX;
+        for (const NodeId other : cluster_.ids()) {
+            slowest = cluster_.is_up(other) ? std::min(slowest, clocks_[other]) : slowest;
+        }
+        if (options_.reads == ReadMode::kQuorum || clocks_[id] == slowest) {
+            ++clocks_[id];
+            cluster_.tick(id);
+        }
+    }
+
+    // Time passes for who is down.
+    std::uint64_t fastest_clock() {
+        std::uint64_t fastest = 0;
+        for (const NodeId id : cluster_.ids()) {
+            fastest = cluster_.is_up(id) ? std::max(fastest, clocks_[id]) : fastest;
+        }
+        return fastest;
     }
 
     void move_message() {
@@ -188,6 +215,7 @@ private:
             if (cluster_.ids().size() < target.value()) {
                 for (std::size_t next = cluster_.ids().size() + 1; next <= target.value(); ++next) {
                     cluster_.add_blank(NodeId(next));
+                    clocks_[NodeId(next)] = fastest_clock();
                 }
             }
             change.steps.push_back({static_cast<ConfOperation>(random_.below(3)), target});
@@ -250,6 +278,7 @@ private:
     StormOptions options_;
     Random random_;
     Cluster cluster_;
+    std::map<NodeId, std::uint64_t> clocks_;
 };
 
 }  // namespace
