@@ -3,6 +3,7 @@
 import time
 
 import dev_lint
+import dev_raft
 import dev_sim
 from dev_build import build
 from dev_common import ROOT, Counts, Failure, say
@@ -94,6 +95,7 @@ STAGES = (
     ("setup", stage_setup),
     ("lint", stage_lint),
     ("dev build, proofs and tests", stage_dev),
+    ("consensus core: etcd/raft's corpus, lock-step, planted bugs, small worlds", dev_raft.gates),
     ("fresh simulation seeds", stage_seeds),
     ("address sanitizer and fuzz smoke", stage_asan),
     ("thread sanitizer", stage_tsan),

@@ -1,79 +1,85 @@
-"""./dev conformance, mutants, explore and lockstep: what judges the consensus core."""
+"""./dev conformance, lockstep, mutants and explore: what judges the consensus core."""
 
-import json
-import pathlib
-import shutil
+import argparse
+import random
+import subprocess
 
-from dev_build import build
-from dev_common import BUILD, ROOT, Failure, run_captured, say, show
+from dev_build import build, manifest
+from dev_common import BUILD, ROOT, Counts, environment, say, show
+from dev_raft_go import Unavailable, corpus, oracle
 
-MODULE = "go.etcd.io/raft/v3"
-VERSION = "v3.6.0"
-# Where Debian's golang-etcd-server-dev puts an older corpus.
-PACKAGED = pathlib.Path("/usr/share/gocode/src/go.etcd.io/etcd/raft/v3")
-ORACLE = ROOT / "tests" / "conformance" / "raft" / "oracle"
 PROGRAMS = BUILD / "dev" / "tests" / "conformance" / "raft"
+CI_LOCKSTEP_STEPS = 100_000
+CI_STORM_SEEDS = 1000
 
 
-def go():
-    """The Go tool, which is not always on the path."""
-    found = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin:/usr/lib/go/bin")
-    return found
-
-
-def corpus():
-    """The folder of the Go module, fetched by Go's own client into its own cache."""
-    tool = go()
-    if tool:
-        command = [tool, "mod", "download", "-json", f"{MODULE}@{VERSION}"]
-        show(command)
-        code, output = run_captured(command, 120, {"GOFLAGS": "-mod=mod"})
-        if code == 0:
-            return pathlib.Path(json.loads(output[output.index("{") :])["Dir"])
-        say(output.rstrip())
-    if PACKAGED.is_dir():
-        return PACKAGED
-    raise Failure("no corpus: install Go with access to its modules, or golang-etcd-server-dev")
-
-
-def program(name, *arguments, minutes=10):
-    """Builds and runs one of the judging programs. Returns its exit code."""
+def program(name, *arguments):
+    """Builds and runs one of the judging programs, its output passing through. Its exit code."""
     build("dev", [name])
-    command = [PROGRAMS / name, *arguments]
-    show(command)
-    code, output = run_captured(command, 60 * minutes, {})
-    say(output.rstrip())
-    if code is None:
-        raise Failure(f"{name} did not end within {minutes} minutes")
-    return code
+    return judge([PROGRAMS / name, *arguments])
 
 
-def conformance(what):
-    if what != "raft":
-        raise Failure(f"no conformance suite is called '{what}'")
+def judge(command, settings=None):
+    show(command, settings)
+    words = [str(word) for word in command]
+    return subprocess.run(words, cwd=ROOT, env=environment(settings), check=False).returncode
+
+
+def conformance():
     deviations = ROOT / "tests" / "conformance" / "raft" / "deviations.txt"
     return program("raft_conformance", corpus(), deviations)
 
 
-def mutants(options):
-    return program("raft_mutants", "--seeds", options.seeds)
+def lockstep(steps, seed):
+    return program("raft_lockstep", oracle(), "--steps", steps, "--seed", seed)
 
 
-def explore(options):
-    return program("raft_explore", *options.arguments)
+def mutants(seeds):
+    return program("raft_mutants", "--seeds", seeds)
 
 
-def lockstep(options):
-    tool = go()
-    if not tool:
-        raise Failure("the oracle needs Go")
-    oracle = BUILD / "raft_oracle"
-    command = [tool, "build", "-o", oracle, "."]
-    show(command)
-    code, output = run_captured(command, 300, {"GOFLAGS": "-mod=mod"}, cwd=ORACLE)
-    if code != 0:
-        raise Failure(output)
-    return program("raft_lockstep", oracle, "--steps", options.steps, "--seed", options.seed, minutes=240)
+def explore(arguments):
+    return program("raft_explore", *arguments)
+
+
+def storm(seeds):
+    """The core's own storms with seeds that nobody chose."""
+    build("dev", ["kvstore_raft_test"])
+    path = dict(manifest("dev", "test"))["raft"]
+    first = random.SystemRandom().randrange(1, 2**48)
+    settings = {"KVSTORE_SEED": str(first), "KVSTORE_RAFT_SEEDS": str(seeds)}
+    return judge([path, "--gtest_filter=RaftStorm.*", "--gtest_brief=1"], settings)
+
+
+def gates():
+    """All that judges the core, within CI's budget: a few minutes. Returns Counts."""
+    return run_gates((
+        ("etcd/raft corpus", "./dev conformance raft", conformance),
+        (
+            "lock-step with etcd/raft",
+            "./dev lockstep raft",
+            lambda: lockstep(CI_LOCKSTEP_STEPS, 1),
+        ),
+        ("planted bugs", "./dev mutants raft", lambda: mutants(400)),
+        ("small worlds", "./dev explore raft", lambda: explore([])),
+        ("storms with fresh seeds", "see KVSTORE_SEED above", lambda: storm(CI_STORM_SEEDS)),
+    ))  # fmt: skip
+
+
+def run_gates(named):
+    counts = Counts()
+    for name, again, gate in named:
+        try:
+            code = gate()
+        except Unavailable as unavailable:
+            say(f"skipped: {name}: {unavailable}")
+            counts.skips.append((f"raft {name}", str(unavailable)))
+            continue
+        if code == 0:
+            counts.passed += 1
+        else:
+            counts.failures.append((f"raft {name}: exit code {code}", again))
+    return counts
 
 
 def add_commands(command):
@@ -85,17 +91,17 @@ def add_commands(command):
     add.add_argument("--seeds", type=int, default=400)
     add = command("explore", "walk every state of a small world: raft")
     add.add_argument("suite", choices=["raft"])
-    add.add_argument("arguments", nargs="*")
+    add.add_argument("arguments", nargs=argparse.REMAINDER, help="bounds, handed on to it")
     add = command("lockstep", "run our core beside the real etcd/raft: raft")
     add.add_argument("suite", choices=["raft"])
-    add.add_argument("--steps", type=int, default=100_000)
+    add.add_argument("--steps", type=int, default=CI_LOCKSTEP_STEPS)
     add.add_argument("--seed", type=int, default=1)
 
 
 def actions(options):
     return {
-        "conformance": lambda: conformance(options.suite),
-        "mutants": lambda: mutants(options),
-        "explore": lambda: explore(options),
-        "lockstep": lambda: lockstep(options),
+        "conformance": conformance,
+        "mutants": lambda: mutants(options.seeds),
+        "explore": lambda: explore(options.arguments),
+        "lockstep": lambda: lockstep(options.steps, options.seed),
     }
