@@ -38,6 +38,12 @@ protected:
         }
         return names;
     }
+    // Every call on a shard's files takes a second more.
+    void stall_shards() {
+        machine_.disk_faults().path_prefix = "shards";
+        machine_.disk_faults().stall_chance = 1'000'000;
+        machine_.disk_faults().stall = std::chrono::seconds(1);
+    }
     void remove(std::string path) {
         ASSERT_TRUE(run(machine_.env().disk.remove(std::move(path))).ok());
     }
@@ -247,6 +253,7 @@ TEST_F(ReplicationHost, AShardIsWholeOrNotThereWhereverItsDropIsCutShort) {
         for (int i = 0; i < 12; ++i) {
             put(kB, "k" + std::to_string(i), Bytes(30'000, 'x'));
         }
+        ASSERT_TRUE(run(host_->persist_shard(ShardId(kA))).ok());  // and nobody else keeps them
         machine_.crash_at_change(at);
         const auto dropped =
             world_.try_block_on(machine_, host_->drop_shard(ShardId(kB)), std::chrono::seconds(2));
@@ -294,7 +301,9 @@ TEST_F(ReplicationHost, AShardThatTheLogCannotForgetStaysUntilTheEnd) {
 
     EXPECT_TRUE(put(kB, "k", "v").is_done());
     EXPECT_EQ(host_->find_group(ShardId(kA)), nullptr);
-    ASSERT_TRUE(stop().ok());
+    machine_.disk_faults().on(sim::DiskCall::kWrite).nth = 1;
+    EXPECT_FALSE(put(kB, "k", "w").is_done()) << "the log tells all its groups";
+    EXPECT_FALSE(stop().ok());
     must_open();
     EXPECT_EQ(value(kA, "k"), "v") << "the drop did not happen";
 }
@@ -427,6 +436,27 @@ TEST_F(ReplicationHost, NamesTheShardWhoseSnapshotVanishedAfterTheLogWasFreed) {
 
     EXPECT_EQ(opened.code(), Code::kCorruption);
     EXPECT_THAT(opened.to_string(), HasSubstr("shard 16"));
+}
+
+// What was applied without a log was in the snapshot alone.
+TEST_F(ReplicationHost, NamesTheShardWhoseSnapshotVanishedThoughNothingFollowsInTheLog) {
+    options_.wal.durability = storage::Durability::kMemory;
+    must_open();
+    create(kA);
+    increment(kA, "n");
+    ASSERT_TRUE(stop().ok());
+    options_.wal.durability = storage::Durability::kAlways;
+    must_open();
+    world_.run_for(std::chrono::seconds(1));
+    ASSERT_TRUE(stop().ok());
+    for (const std::string& name : names_in("shards/16/engine")) {
+        remove("shards/16/engine/" + name);
+    }
+
+    const Status opened = open();
+
+    EXPECT_EQ(opened.code(), Code::kCorruption);
+    EXPECT_THAT(opened.to_string(), HasSubstr("shard 16: the log begins after index 1"));
 }
 
 // ---- durability modes ----
@@ -657,28 +687,44 @@ TEST_F(ReplicationHost, AnswersWhatItAcceptedBeforeItStopsAndRefusesTheRest) {
 }
 
 // A drop under way holds a shard that the stop would not see.
-TEST_F(ReplicationHost, WaitsForADropAndACreationUnderWayBeforeItStops) {
+TEST_F(ReplicationHost, WaitsForADropUnderWayBeforeItStops) {
     must_open();
     create(kA);
     put(kA, "k", "v");
+    stall_shards();
     Status dropped = {Code::kInternal, "not yet"};
-    Status created = {Code::kInternal, "not yet"};
     machine_.spawn([](Host* host, Status* outcome) -> async::Task<void> {
         *outcome = co_await host->drop_shard(ShardId(kA));
     }(host_.get(), &dropped));
+    world_.run_for(std::chrono::milliseconds(500));
+    ASSERT_EQ(dropped.code(), Code::kInternal);
+
+    ASSERT_TRUE(run(host_->stop()).ok());
+
+    EXPECT_TRUE(dropped.ok()) << dropped.to_string();
+    host_.reset();
+    machine_.disk_faults() = {};
+    must_open();
+    EXPECT_EQ(host_->find_group(ShardId(kA)), nullptr);
+}
+
+TEST_F(ReplicationHost, WaitsForACreationUnderWayBeforeItStops) {
+    must_open();
+    stall_shards();
+    Status created = {Code::kInternal, "not yet"};
     machine_.spawn([](Host* host, Status* outcome) -> async::Task<void> {
         const auto made = co_await host->create_shard(describe(kB));
         *outcome = made.status();
     }(host_.get(), &created));
-    world_.run_for(std::chrono::microseconds(300));
+    world_.run_for(std::chrono::milliseconds(500));
     ASSERT_EQ(created.code(), Code::kInternal);
 
-    ASSERT_TRUE(stop().ok());
+    ASSERT_TRUE(run(host_->stop()).ok());
 
-    EXPECT_TRUE(dropped.ok()) << dropped.to_string();
     EXPECT_TRUE(created.ok()) << created.to_string();
+    host_.reset();
+    machine_.disk_faults() = {};
     must_open();
-    EXPECT_EQ(host_->find_group(ShardId(kA)), nullptr);
     EXPECT_NE(host_->find_group(ShardId(kB)), nullptr);
 }
 

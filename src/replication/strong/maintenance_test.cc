@@ -62,15 +62,25 @@ TEST_F(ReplicationMaintenance, AnExpiryIsAChangeAtMostASecondLate) {
     EXPECT_EQ(value(kA, "stays"), "v");
 }
 
-TEST_F(ReplicationMaintenance, ExpiresMoreThanABatchInOneGo) {
+TEST_F(ReplicationMaintenance, ExpiresManyBatchesWithinTheSecond) {
     must_open();
     create(kA);
-    const std::uint64_t at = wall_ms() + 2'000;
-    for (int i = 0; i < 1'500; ++i) {
-        put_until("k" + std::to_string(i), at);
+    const std::uint64_t at = wall_ms() + 5'000;
+    std::vector<Bytes> keys;
+    for (int i = 0; i < 8'000; ++i) {
+        keys.push_back("k" + std::to_string(i));
     }
+    on_core([&] {
+        for (const Bytes& key : keys) {
+            mvcc::Operation operation = put_of(key, "v");
+            operation.expiry_mode = mvcc::ExpiryMode::kAt;
+            operation.expires_at_ms = at;
+            (void)group(kA).propose(operation, &told_.emplace_back());
+        }
+    });
     wait(told_.back());
-    world_.run_for(seconds(3));
+    ASSERT_EQ(key_count(), 8'000U);
+    world_.run_for(milliseconds(at - wall_ms() + 1'000));
 
     EXPECT_EQ(key_count(), 0U);
 }
