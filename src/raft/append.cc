@@ -79,26 +79,52 @@ bool is_consecutive(const Message& message) {
     return true;
 }
 
-// Stores what is new. False when a committed entry would have to go, which cannot be
-// while every member keeps its promises.
-bool store(Core& core, std::vector<Entry> entries) {
-    const std::optional<std::size_t> first = core.log.first_difference(entries);
-    if (KVSTORE_RAFT_MUTANT(kAppendAlwaysTruncates) && !entries.empty() &&
-        entries.front().index > core.log.committed()) {
-        core.log.append(std::move(entries));
-        return true;
-    }
-    if (!first.has_value()) {
-        return true;
-    }
-    if (entries[*first].index <= core.log.committed()) {
-        quarantine(core, "a leader asks to replace a committed entry");
-        return false;
-    }
-    entries.erase(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(*first));
-    core.log.append(std::move(entries));
-    return true;
+// Leader completeness (thesis 3.6.3): whoever leads in this term holds all that is
+// committed here. One that does not shows that somebody broke a promise.
+bool denies_commit(const Core& core, const Message& message) {
+    const std::optional<Term> held = core.log.term(message.index);
+    return message.index <= core.log.committed() && held.has_value() && *held != message.log_term &&
+           !KVSTORE_RAFT_MUTANTS_ACTIVE;
 }
+
+// Stores what is new. All of it stands above the commit index.
+void store(Core& core, std::vector<Entry> entries) {
+    std::optional<std::size_t> first = core.log.first_difference(entries);
+    if (KVSTORE_RAFT_MUTANT(kAppendAlwaysTruncates)) {
+        first = entries.empty() ? first : std::optional<std::size_t>(0);
+    }
+    if (first.has_value()) {
+        entries.erase(entries.begin(), entries.begin() + static_cast<std::ptrdiff_t>(*first));
+        core.log.append(std::move(entries));
+    }
+}
+
+// A majority's match by what a planted bug takes for one.
+#ifdef KVSTORE_RAFT_MUTANTS
+Index planted_majority(const Core& core, Index reached) {
+    const auto match = [&core](NodeId id) {
+        const Progress* progress = core.peers().find(id);
+        return progress != nullptr ? progress->match() : Index();
+    };
+    switch (active_mutant) {
+        case Mutant::kLearnerCountsForCommit: {
+            std::vector<NodeId> everybody;
+            for (const auto& [id, progress] : core.peers()) {
+                everybody.push_back(id);
+            }
+            return Majority(std::move(everybody)).committed(match);
+        }
+        case Mutant::kJointCommitByIncomingOnly: return core.voters().incoming.committed(match);
+        case Mutant::kCommitsOnlyTheLastIndex:
+            return reached == core.log.last_index() ? reached : Index();
+        default: return reached;
+    }
+}
+#else
+Index planted_majority(const Core&, Index reached) {
+    return reached;
+}
+#endif
 
 void send_heartbeat(Core& core, NodeId to, const Progress& progress) {
     Message heartbeat;
@@ -106,10 +132,9 @@ void send_heartbeat(Core& core, NodeId to, const Progress& progress) {
     heartbeat.to = to;
     // Never beyond what the peer is known to hold: it takes this on trust, without the
     // consistency check of an append.
-    heartbeat.commit = std::min(progress.match(), core.log.committed());
-    if (KVSTORE_RAFT_MUTANT(kHeartbeatCommitUnbounded)) {
-        heartbeat.commit = core.log.committed();
-    }
+    heartbeat.commit = KVSTORE_RAFT_MUTANT(kHeartbeatCommitUnbounded)
+                           ? core.log.committed()
+                           : std::min(progress.match(), core.log.committed());
     heartbeat.read_round = heartbeat_round(core);
     send(core, std::move(heartbeat));
 }
@@ -192,14 +217,14 @@ bool maybe_send_append(Core& core, NodeId to, WhenEmpty when_empty) {
         return send_snapshot(core, to, progress);
     }
     std::vector<Entry> entries;
+    // The log begins no later than here, since it knows the term before.
     if (progress.may_carry_entries()) {
-        switch (core.log.entries(progress.next(), core.config.append_bytes_max, entries)) {
-            case LogAnswer::kOk: progress.awaits_log = false; break;
-            case LogAnswer::kNotLoaded:
-                progress.awaits_log = true;
-                ++core.counters.log_waits;
-                return false;
-            case LogAnswer::kCompacted: return send_snapshot(core, to, progress);
+        const LogAnswer answer =
+            core.log.entries(progress.next(), core.config.append_bytes_max, entries);
+        progress.awaits_log = answer == LogAnswer::kNotLoaded;
+        if (progress.awaits_log) {
+            ++core.counters.log_waits;
+            return false;
         }
     }
     if (entries.empty() && when_empty == WhenEmpty::kSkip) {
@@ -239,25 +264,7 @@ bool maybe_commit(Core& core) {
         const Progress* progress = core.peers().find(id);
         return progress != nullptr ? progress->match() : Index();
     });
-    Index candidate = reached;
-    if (KVSTORE_RAFT_MUTANT(kLearnerCountsForCommit)) {
-        std::vector<NodeId> everybody;
-        for (const auto& [id, progress] : core.peers()) {
-            everybody.push_back(id);
-        }
-        candidate = Majority(std::move(everybody)).committed([&core](NodeId id) {
-            return core.peers().find(id)->match();
-        });
-    }
-    if (KVSTORE_RAFT_MUTANT(kJointCommitByIncomingOnly)) {
-        candidate = core.voters().incoming.committed([&core](NodeId id) {
-            const Progress* progress = core.peers().find(id);
-            return progress != nullptr ? progress->match() : Index();
-        });
-    }
-    if (KVSTORE_RAFT_MUTANT(kCommitsOnlyTheLastIndex) && candidate != core.log.last_index()) {
-        return false;
-    }
+    const Index candidate = planted_majority(core, reached);
     // Thesis 3.6.2 and figure 3.7 (8 in the paper): counting copies commits entries of
     // this term only; older ones are committed by standing beneath one.
     if (candidate <= core.log.committed() ||
@@ -306,6 +313,10 @@ void on_match(Core& core, NodeId from, Index index) {
 }
 
 void on_append(Core& core, Message message) {
+    if (denies_commit(core, message)) {
+        quarantine(core, "a leader lacks what is committed here");
+        return;
+    }
     if (message.index < core.log.committed()) {
         acknowledge(core, message.from, core.log.committed());
         return;
@@ -314,21 +325,17 @@ void on_append(Core& core, Message message) {
         ++core.counters.messages_dropped;
         return;
     }
-    if (!core.log.matches(message.index, message.log_term) &&
-        !KVSTORE_RAFT_MUTANT(kNoConsistencyCheck)) {
+    const bool may_follow =
+        KVSTORE_RAFT_MUTANT(kNoConsistencyCheck) && message.index <= core.log.last_index();
+    if (!core.log.matches(message.index, message.log_term) && !may_follow) {
         refuse(core, message);
         return;
-    }
-    if (message.index > core.log.last_index()) {
-        return;  // reached by a planted bug alone
     }
     const Index last_new = message.index.plus(message.entries.size());
     if (!message.entries.empty()) {
         core.idle_ticks = 0;
     }
-    if (!store(core, std::move(message.entries))) {
-        return;
-    }
+    store(core, std::move(message.entries));
     // No further than this message vouches for: what stands behind may be of an old
     // leader.
     core.log.commit_to(KVSTORE_RAFT_MUTANT(kCommitBeyondAppend)

@@ -31,6 +31,22 @@ Membership three() {
     return of({NodeId(1), NodeId(2), NodeId(3)});
 }
 
+TEST(RaftConfiguration, StepsThatNameNobodyOrChangeNothingAreVoid) {
+    Membership group = three();
+    EXPECT_TRUE(apply_simple(group, {learn(4), add(0)}, {}).ok());
+    const Membership before = group;
+
+    EXPECT_TRUE(apply_simple(group, {learn(4), remove(0)}, {}).ok());
+
+    EXPECT_EQ(group.configuration, before.configuration);
+}
+
+TEST(RaftConfiguration, AGroupWithoutVotersCannotBecomeJoint) {
+    Membership group;
+
+    EXPECT_EQ(enter_joint(group, {add(1)}, true, {}).code(), Code::kConflict);
+}
+
 TEST(RaftConfiguration, ChangesOneVoterDirectly) {
     Membership group = three();
 

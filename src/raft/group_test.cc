@@ -45,6 +45,88 @@ TEST_F(RaftGroup, GrowsByASnapshotAndKeepsServing) {
     EXPECT_EQ(cluster_.node(4).commit_index(), cluster_.node(1).commit_index());
 }
 
+// What the larger majority had not committed, the smaller one has.
+TEST_F(RaftGroup, CommitsAtOnceWhatASmallerMajorityHolds) {
+    cluster_.elect(kOne);
+    ASSERT_TRUE(cluster_.change(kOne, change({{ConfOperation::kRemove, kThree}})).ok());
+    cluster_.settle();
+    ASSERT_TRUE(cluster_.change(kOne, change({{ConfOperation::kRemove, kTwo}})).ok());
+    // Member 2 takes the change, and nothing after it.
+    while (cluster_.node(1).commit_index() != cluster_.node(1).status().pending_conf_index) {
+        cluster_.take_ready(kOne);
+        cluster_.write_one(kOne);
+        cluster_.tell_persisted(kOne);
+        cluster_.take_ready(kTwo);
+        cluster_.write_one(kTwo);
+        while (!cluster_.messages().empty()) {
+            cluster_.deliver(0);
+        }
+    }
+    cluster_.isolate(kOne);
+    const Result<Proposed> last = cluster_.propose(kOne, "x");
+    ASSERT_TRUE(last.ok());
+
+    cluster_.settle();
+
+    EXPECT_GE(cluster_.node(1).commit_index(), last->first);
+}
+
+TEST_F(RaftGroup, GivesUpATransferToWhomAChangeHasRemoved) {
+    cluster_.elect(kOne);
+    ASSERT_TRUE(cluster_.change(kOne, change({{ConfOperation::kRemove, kThree}})).ok());
+    cluster_.isolate(kThree);
+    ASSERT_TRUE(cluster_.transfer(kOne, kThree).ok());
+    EXPECT_FALSE(cluster_.propose(kOne, "x").ok());
+
+    cluster_.settle();
+
+    EXPECT_EQ(cluster_.node(1).status().heir, kNoNode);
+    EXPECT_TRUE(cluster_.propose(kOne, "x").ok());
+}
+
+// A transfer keeps it from being left; once that is taken back, nothing else may come to
+// set it going.
+TEST_F(RaftGroup, LeavesAJointConfigurationWhenATransferIsTakenBack) {
+    cluster_.elect(kOne);
+    ASSERT_TRUE(cluster_
+                    .change(kOne,
+                            {.steps = {{ConfOperation::kAddLearner, kThree}},
+                             .transition = Transition::kJoint,
+                             .context = {}})
+                    .ok());
+    cluster_.isolate(kThree);
+    ASSERT_TRUE(cluster_.transfer(kOne, kThree).ok());
+    cluster_.settle();
+    EXPECT_FALSE(cluster_.node(1).status().conf.voters_outgoing.empty());
+
+    ASSERT_TRUE(cluster_.transfer(kOne, kOne).ok());
+    cluster_.settle();
+
+    EXPECT_TRUE(cluster_.node(1).status().conf.voters_outgoing.empty());
+}
+
+TEST_F(RaftGroup, TakesNoChangeBeforeItsTermHasCommittedOrWhenTooMuchHasNot) {
+    cluster_.campaign(kOne);
+    while (!cluster_.node(1).is_leader()) {
+        for (const NodeId id : {kOne, kTwo}) {
+            cluster_.take_ready(id);
+            cluster_.write_one(id);
+            cluster_.tell_persisted(id);
+        }
+        while (!cluster_.messages().empty()) {
+            cluster_.deliver(0);
+        }
+    }
+    const ConfChange remove = change({{ConfOperation::kRemove, kThree}});
+    EXPECT_EQ(cluster_.change(kOne, remove).status().code(), Code::kUnavailable);
+    cluster_.settle();
+
+    cluster_.isolate(kOne);
+    const std::string much(quiet().uncommitted_bytes_max, 'x');
+    ASSERT_TRUE(cluster_.propose(kOne, much).ok());
+    EXPECT_EQ(cluster_.change(kOne, remove).status().code(), Code::kOverloaded);
+}
+
 TEST_F(RaftGroup, LeavesAJointConfigurationByItself) {
     cluster_.elect(kOne);
     cluster_.add_blank(NodeId(4));

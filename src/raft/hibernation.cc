@@ -50,9 +50,6 @@ void maybe_fall_asleep(Core& core) {
 }
 
 void follow_into_sleep(Core& core, const Message& message) {
-    if (core.quarantined || core.role != Role::kFollower) {
-        return;
-    }
     if (message.commit == core.log.last_index() && core.log.committed() == message.commit) {
         core.asleep = true;
     }

@@ -176,5 +176,33 @@ TEST_F(RaftLog, FindsWhereTwoLogsCanAgreeAtMost) {
     EXPECT_EQ(log_->last_not_above(Index(3), Term(0)).index, Index(0));
 }
 
+TEST_F(RaftLog, AnOlderWriteStaysDurableWhenANewerOneIsReplacedWhole) {
+    log_->append({entry(2, 4), entry(2, 5)});
+    static_cast<void>(log_->take_entries_to_persist(1));
+    log_->append({entry(2, 6), entry(2, 7)});
+    static_cast<void>(log_->take_entries_to_persist(2));
+
+    log_->append({entry(3, 6)});
+    static_cast<void>(log_->on_persisted(2));
+    EXPECT_EQ(log_->durable(), Index(5)) << "what is durable of 6 is another entry";
+
+    static_cast<void>(log_->take_entries_to_persist(3));
+    static_cast<void>(log_->on_persisted(3));
+    EXPECT_EQ(log_->durable(), Index(6));
+}
+
+TEST_F(RaftLog, SaysWhatIsCompactedAway) {
+    auto snapshot = std::make_shared<SnapshotMeta>();
+    snapshot->index = Index(2);
+    snapshot->term = Term(1);
+    view_.offer(snapshot);
+    view_.compact(Index(2));
+    std::vector<Entry> out;
+
+    EXPECT_EQ(log_->slice(Index(2), Index(4), SIZE_MAX, out), LogAnswer::kCompacted);
+    EXPECT_EQ(log_->slice(Index(3), Index(4), SIZE_MAX, out), LogAnswer::kOk);
+    EXPECT_EQ(out.size(), 1U);
+}
+
 }  // namespace
 }  // namespace kvstore::raft

@@ -6,6 +6,7 @@
 #include "raft/election.h"
 #include "raft/hibernation.h"
 #include "raft/internal/mutants.h"
+#include "raft/membership.h"
 
 namespace kvstore::raft {
 
@@ -32,6 +33,7 @@ Status transfer_leader(Core& core, NodeId heir) {
     if (core.heir == heir || heir == core.id()) {
         if (heir == core.id()) {
             abort_transfer(core);
+            maybe_leave_joint(core);  // refused while the transfer ran
         }
         return {};
     }
