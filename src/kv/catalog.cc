@@ -64,26 +64,40 @@ async::Task<Status> Kv::Catalog::load() {
     system_info.shard = kSystemShard;
     system_ = std::make_shared<Keyspace>(std::move(system_info), group);
 
+    KVSTORE_CO_CHECK_OK(co_await load_keyspaces());
+    co_return co_await remove_unreferenced();
+}
+
+// All of them, however many this start would allow to be made: what is not found here is removed.
+async::Task<Status> Kv::Catalog::load_keyspaces() {
     mvcc::ScanRequest request;
     request.from = kKeyspacePrefix;
     request.to = prefix_end(kKeyspacePrefix);
-    request.limit = count_max_ + 1;
-    auto scanned = co_await kv_.scan(CallContext(), system_, request);
-    KVSTORE_CO_TRY(const mvcc::ScanPage page, std::move(scanned));
-    for (const mvcc::ScanRow& row : page.rows) {
-        const std::string name = row.key.substr(kKeyspacePrefix.size());
-        auto decoded = decode_keyspace(name, row.value);
-        KVSTORE_CO_TRY(KeyspaceInfo info, std::move(decoded));
-        replication::Group* shard_group = host.find_group(info.shard);
-        if (shard_group == nullptr) {
-            co_return Status(Code::kCorruption,
-                             "keyspace '" + name + "' lives in shards/" +
-                                 std::to_string(info.shard.value()) +
-                                 ", which is missing; restore the data directory from a backup");
+    for (bool has_more = true; has_more;) {
+        auto scanned = co_await kv_.scan(CallContext(), system_, request);
+        KVSTORE_CO_TRY(mvcc::ScanPage page, std::move(scanned));
+        for (const mvcc::ScanRow& row : page.rows) {
+            KVSTORE_CO_CHECK_OK(add(row));
         }
-        keyspaces_.emplace(name, std::make_shared<Keyspace>(std::move(info), shard_group));
+        has_more = page.has_more;
+        request.from = std::move(page.next);
     }
-    co_return co_await remove_unreferenced();
+    co_return Status();
+}
+
+Status Kv::Catalog::add(const mvcc::ScanRow& row) {
+    const std::string name = row.key.substr(kKeyspacePrefix.size());
+    KVSTORE_TRY(KeyspaceInfo info, decode_keyspace(name, row.value));
+    replication::Group* const group = kv_.host_.find_group(info.shard);
+    if (group == nullptr) {
+        return {Code::kCorruption,
+                "keyspace '" + name + "' lives in shards/" + std::to_string(info.shard.value()) +
+                    ", which is missing; restore the data directory from a backup"};
+    }
+    // A change that was cut short may have reached the shard alone, and the shard acts on it.
+    info.options.history = std::chrono::milliseconds(group->shard().state().history_ms);
+    keyspaces_.emplace(name, std::make_shared<Keyspace>(std::move(info), group));
+    return {};
 }
 
 // Shards of keyspaces whose creation or drop was cut short.
@@ -94,10 +108,30 @@ async::Task<Status> Kv::Catalog::remove_unreferenced() {
     }
     for (const replication::ShardDescription& shard : kv_.host_.shards()) {
         if (!referenced.contains(shard.id)) {
-            log_info("removing a shard that no keyspace refers to",
-                     {{"shard", shard.id.value()}, {"keyspace", shard.keyspace}});
-            KVSTORE_CO_CHECK_OK(co_await kv_.host_.drop_shard(shard.id));
+            KVSTORE_CO_CHECK_OK(co_await remove_shard(shard));
         }
+    }
+    co_return Status();
+}
+
+// Errors: kCorruption: it is not left over; the catalogue is.
+async::Task<Status> Kv::Catalog::remove_shard(replication::ShardDescription shard) {
+    // `default` is made at the first start, before anything is written, and never dropped.
+    replication::Group* const group = kv_.host_.find_group(shard.id);
+    const bool is_catalogue_lost = !keyspaces_.contains("default");
+    if (is_catalogue_lost && group->shard().applied_index() > Index()) {
+        co_return Status(Code::kCorruption,
+                         "the catalogue of keyspaces (shards/1) is empty, though shards/" +
+                             std::to_string(shard.id.value()) + " (keyspace '" + shard.keyspace +
+                             "') holds data; restore the data directory from a backup");
+    }
+    log_info("removing a shard that no keyspace refers to",
+             {{"shard", shard.id.value()}, {"keyspace", shard.keyspace}});
+    const Status dropped = co_await kv_.host_.drop_shard(shard.id);
+    if (!dropped.ok()) {
+        // It counts for nothing wherever it stands.
+        log_warning("a shard that no keyspace refers to could not be removed yet",
+                    {{"shard", shard.id.value()}, {"reason", dropped.to_string()}});
     }
     co_return Status();
 }
@@ -151,6 +185,21 @@ async::Task<Status> Kv::Catalog::drop(std::string name) {
     co_return dropped;
 }
 
+async::Task<Status> Kv::Catalog::write(mvcc::Operation operation) {
+    mvcc::Command command;
+    command.operations.push_back(operation);
+    const auto executed = co_await kv_.execute(CallContext(), system_, &command);
+    if (!executed.ok()) {
+        co_return executed.status();
+    }
+    const Status persisted = co_await kv_.host_.persist_shard(kSystemShard);
+    if (!persisted.ok()) {
+        // The log has it, where there is one.
+        log_warning("persisting the catalogue failed", {{"reason", persisted.to_string()}});
+    }
+    co_return Status();
+}
+
 async::Task<Result<ShardId>> Kv::Catalog::take_shard_id() {
     mvcc::Command command;
     mvcc::Operation operation;
@@ -193,15 +242,14 @@ async::Task<Result<KeyspaceHandle>> Kv::Catalog::create_alone(std::string name,
 
     const Bytes key = Bytes(kKeyspacePrefix) + name;
     const Bytes stored = encode_keyspace(info);
-    mvcc::Command command;
-    command.operations.push_back(put_operation(key, stored));
-    auto executed = co_await kv_.execute(CallContext(), system_, &command);
-    if (!executed.ok()) {
+    const mvcc::Operation put = put_operation(key, stored);
+    const Status written = co_await write(put);
+    if (!written.ok()) {
         // Known to have done nothing: the shard goes again. Otherwise the next start decides.
-        if (executed.status().effect() == Effect::kNone) {
+        if (written.effect() == Effect::kNone) {
             (void)co_await kv_.host_.drop_shard(shard);
         }
-        co_return executed.status();
+        co_return written;
     }
     auto handle = std::make_shared<Keyspace>(std::move(info), group);
     keyspaces_.emplace(std::move(name), handle);
@@ -221,26 +269,35 @@ async::Task<Result<KeyspaceInfo>> Kv::Catalog::change_alone(std::string name,
     KVSTORE_CO_CHECK_OK(check_options(info.options));
     if (change.history) {
         // The shard first: it is what acts on it, and doing it twice does no harm.
-        mvcc::Command configure;
-        mvcc::Operation operation;
-        operation.kind = mvcc::OperationKind::kConfigure;
-        operation.delta = static_cast<std::int64_t>(milliseconds(info.options.history));
-        configure.operations.push_back(operation);
-        auto configured = co_await kv_.execute(CallContext(), handle, &configure);
-        if (!configured.ok()) {
-            co_return configured.status();
-        }
+        KVSTORE_CO_CHECK_OK(co_await configure(handle, info.options.history));
+        handle->info_.options.history = info.options.history;
     }
     const Bytes key = Bytes(kKeyspacePrefix) + name;
     const Bytes stored = encode_keyspace(info);
-    mvcc::Command command;
-    command.operations.push_back(put_operation(key, stored));
-    auto executed = co_await kv_.execute(CallContext(), system_, &command);
-    if (!executed.ok()) {
-        co_return executed.status();
+    const mvcc::Operation put = put_operation(key, stored);
+    const Status written = co_await write(put);
+    if (!written.ok()) {
+        co_return change.history ? written.with_unknown_effect() : written;
     }
     handle->info_ = info;
     co_return info;
+}
+
+async::Task<Status> Kv::Catalog::configure(KeyspaceHandle keyspace, Duration history) {
+    mvcc::Command command;
+    mvcc::Operation operation;
+    operation.kind = mvcc::OperationKind::kConfigure;
+    operation.delta = static_cast<std::int64_t>(milliseconds(history));
+    command.operations.push_back(operation);
+    const auto executed = co_await kv_.execute(CallContext(), std::move(keyspace), &command);
+    if (!executed.ok()) {
+        co_return executed.status();
+    }
+    const Code code = executed->operations.front().code;
+    if (code != Code::kOk) {
+        co_return Status(code, "the shard refused the history");
+    }
+    co_return Status();
 }
 
 async::Task<Status> Kv::Catalog::drop_alone(std::string name) {
@@ -252,15 +309,10 @@ async::Task<Status> Kv::Catalog::drop_alone(std::string name) {
         co_return Status(Code::kNotFound, "no keyspace '" + name + "'");
     }
     const Bytes key = Bytes(kKeyspacePrefix) + name;
-    mvcc::Command command;
     mvcc::Operation operation;
     operation.kind = mvcc::OperationKind::kDelete;
     operation.key = key;
-    command.operations.push_back(operation);
-    auto executed = co_await kv_.execute(CallContext(), system_, &command);
-    if (!executed.ok()) {
-        co_return executed.status();
-    }
+    KVSTORE_CO_CHECK_OK(co_await write(operation));
     // From here on it is gone: handles that others keep say so.
     keyspaces_.erase(name);
     handle->group_ = nullptr;

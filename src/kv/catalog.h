@@ -1,4 +1,9 @@
 // The keyspaces of the node, kept as records of the system shard and mirrored in memory.
+//
+// The order of a change is what makes it whole: a shard is durable before its record, and goes
+// after it; so a crash leaves at most a shard without a record, which the next start removes. Every
+// change is also persisted in the engine, so that it survives whatever becomes of the log
+// (durability `memory` has none).
 #pragma once
 
 #include <map>
@@ -40,7 +45,13 @@ private:
     async::Task<Result<KeyspaceInfo>> change_alone(std::string name, KeyspaceChange change);
     async::Task<Status> drop_alone(std::string name);
     async::Task<Result<ShardId>> take_shard_id();
+    async::Task<Status> load_keyspaces();
+    Status add(const mvcc::ScanRow& row);
     async::Task<Status> remove_unreferenced();
+    async::Task<Status> remove_shard(replication::ShardDescription shard);
+    // Writes one record of the system shard. Errors: a write's.
+    async::Task<Status> write(mvcc::Operation operation);
+    async::Task<Status> configure(KeyspaceHandle keyspace, Duration history);
 
     Kv& kv_;
     std::size_t count_max_;

@@ -6,14 +6,19 @@
 #include "async/sync.h"
 #include "base/log.h"
 #include "kv/catalog.h"
+#include "kv/inside.h"
 
 namespace kvstore::kv {
 namespace {
 
 // Collects the outcome of a command for the coroutine that waits for it.
+//
+// Lifetime  Shared by that coroutine and, from keep_until_told() on, by the outcome that is to
+// come:
+//           a coroutine whose deadline passes goes away before it.
 class Collector final : public replication::Proposal {
 public:
-    explicit Collector(async::Scheduler& scheduler) : done_(scheduler) {}
+    explicit Collector(env::Env& env) : env_(env), done_(env.scheduler) {}
     virtual ~Collector() = default;
 
     void on_operation(std::size_t /*at*/, const mvcc::OperationResult& result) override {
@@ -32,16 +37,61 @@ public:
         outcome_.revision = result.revision;
         outcome_.stamp = result.stamp;
         outcome_.changed = result.changed;
-        done_.set(std::move(outcome_));
+        tell(std::move(outcome_));
     }
-    void on_failed(const Status& why) override { done_.set(why); }
+    void on_failed(const Status& why) override { tell(why); }
+
+    void keep_until_told(std::shared_ptr<Collector> self, async::Deadline deadline) {
+        if (done_.is_set()) {
+            return;
+        }
+        self_ = std::move(self);
+        if (deadline.at != MonotonicTime::max()) {
+            timer_ = env_.clock.start_timer(deadline.at, [this] {
+                timer_ = env::TimerId();
+                done_.set(Status(Code::kDeadlineExceeded,
+                                 Effect::kUnknown,
+                                 "the deadline passed before the outcome was known"));
+            });
+        }
+    }
 
     async::OneShot<Result<CommandOutcome>>& done() { return done_; }
 
 private:
+    void tell(Result<CommandOutcome> outcome) {
+        env_.clock.cancel_timer(std::exchange(timer_, env::TimerId()));
+        if (!done_.is_set()) {
+            done_.set(std::move(outcome));
+        }
+        const std::shared_ptr<Collector> last = std::move(self_);
+    }
+
+    env::Env& env_;
     CommandOutcome outcome_;
     async::OneShot<Result<CommandOutcome>> done_;
+    env::TimerId timer_;
+    std::shared_ptr<Collector> self_;
 };
+
+Status stopping_status() {
+    return {Code::kUnavailable, "the server is stopping"};
+}
+
+Status check_configured(const Limits& limits) {
+    if (limits.key_bytes_max == 0 || limits.key_bytes_max > mvcc::kKeyBytesMax) {
+        return {Code::kInvalidArgument,
+                "limits.key_bytes_max is 1 to " + std::to_string(mvcc::kKeyBytesMax)};
+    }
+    if (limits.value_bytes_max == 0 || limits.value_bytes_max > mvcc::kValueBytesMax) {
+        return {Code::kInvalidArgument,
+                "limits.value_bytes_max is 1 to " + std::to_string(mvcc::kValueBytesMax)};
+    }
+    if (limits.scan_rows_max == 0) {
+        return {Code::kInvalidArgument, "limits.scan_rows_max is at least 1"};
+    }
+    return {};
+}
 
 Status dropped_status(const Keyspace& keyspace) {
     return {Code::kNotFound, "keyspace '" + keyspace.info().name + "' was dropped"};
@@ -72,7 +122,7 @@ OwnedRecord OwnedRecord::copy_of(const mvcc::Record& record) {
 }
 
 Kv::Kv(OpenKey /*key*/, env::Env& env, replication::Host& host, Options options)
-    : env_(env), host_(host), options_(std::move(options)) {}
+    : env_(env), host_(host), options_(std::move(options)), gate_(env.scheduler) {}
 
 Kv::~Kv() {
     env_.clock.cancel_timer(memory_timer_);
@@ -81,6 +131,7 @@ Kv::~Kv() {
 async::Task<Result<std::unique_ptr<Kv>>> Kv::open(env::Env* env,
                                                   replication::Host* host,
                                                   Options options) {
+    KVSTORE_CO_CHECK_OK(check_configured(options.limits));
     auto kv = std::make_unique<Kv>(OpenKey(), *env, *host, std::move(options));
     const Status opened = co_await kv->open_catalog();
     if (!opened.ok()) {
@@ -105,7 +156,9 @@ async::Task<Status> Kv::open_catalog() {
 
 async::Task<void> Kv::stop() {
     env_.clock.cancel_timer(memory_timer_);
+    // First, since its changes are made of what the gate would refuse.
     co_await catalog_->stop();
+    co_await gate_.close();
 }
 
 // ---- keyspaces ----
@@ -153,31 +206,70 @@ async::Task<Status> Kv::drop_keyspace(CallContext /*context*/, std::string name)
 // ---- plain calls ----
 
 storage::Lookup Kv::find(Keyspace& keyspace, ByteView key, mvcc::Record* record) {
-    // A dropped keyspace and a replica that cannot be trusted are told by get().
-    if (keyspace.is_dropped() || !keyspace.group().can_read_now()) {
+    // What does not answer is told by get().
+    if (keyspace.is_dropped() || gate_.is_closing() || !keyspace.group().can_read_now()) {
         return storage::Lookup::kMustLoad;
     }
     return keyspace.group().shard().find(key, host_.now_ms(), record);
 }
 
-Status Kv::check_limits(const mvcc::Operation& operation) const {
-    const Limits& limits = options_.limits;
-    if (operation.key.size() > limits.key_bytes_max) {
+Status Kv::check_key(ByteView key, std::size_t bytes_max) const {
+    if (key.size() > bytes_max) {
         return {Code::kTooLarge,
-                "the key has " + std::to_string(operation.key.size()) + " bytes, at most " +
-                    std::to_string(limits.key_bytes_max) + " are allowed (limits.key_bytes_max)"};
+                "the key has " + std::to_string(key.size()) + " bytes, at most " +
+                    std::to_string(options_.limits.key_bytes_max) +
+                    " are allowed (limits.key_bytes_max)"};
     }
-    const bool argument_is_key = operation.kind == mvcc::OperationKind::kMove ||
-                                 operation.kind == mvcc::OperationKind::kCopy ||
-                                 operation.kind == mvcc::OperationKind::kDeleteRange;
-    const std::size_t argument_max =
-        argument_is_key ? limits.key_bytes_max : limits.value_bytes_max;
-    if (operation.argument.size() > argument_max) {
+    return {};
+}
+
+Status Kv::check_value(ByteView value) const {
+    if (value.size() > options_.limits.value_bytes_max) {
         return {Code::kTooLarge,
-                std::string(argument_is_key ? "the second key has " : "the value has ") +
-                    std::to_string(operation.argument.size()) + " bytes, at most " +
-                    std::to_string(argument_max) + " are allowed (limits." +
-                    (argument_is_key ? "key_bytes_max)" : "value_bytes_max)")};
+                "the value has " + std::to_string(value.size()) + " bytes, at most " +
+                    std::to_string(options_.limits.value_bytes_max) +
+                    " are allowed (limits.value_bytes_max)"};
+    }
+    return {};
+}
+
+// Everything that decode_command() would refuse: a command that is in the log and cannot be applied
+// is the end of its shard.
+Status Kv::check_limits(const mvcc::Operation& operation) const {
+    const std::size_t key_bytes_max = options_.limits.key_bytes_max;
+    KVSTORE_CHECK_OK(check_value(operation.condition.value));
+    switch (operation.kind) {
+        case mvcc::OperationKind::kDeleteRange:
+            // A bound may be the first key after one of the longest.
+            KVSTORE_CHECK_OK(check_key(operation.key, key_bytes_max + 1));
+            return check_key(operation.argument, key_bytes_max + 1);
+        case mvcc::OperationKind::kMove:
+        case mvcc::OperationKind::kCopy:
+            KVSTORE_CHECK_OK(check_key(operation.key, key_bytes_max));
+            return check_key(operation.argument, key_bytes_max);
+        default:
+            KVSTORE_CHECK_OK(check_key(operation.key, key_bytes_max));
+            return check_value(operation.argument);
+    }
+}
+
+Status Kv::check_limits(const mvcc::Command& command) const {
+    const std::size_t count = command.operations.size() + command.else_operations.size();
+    if (count > mvcc::kCommandOperationsMax ||
+        command.conditions.size() > mvcc::kCommandOperationsMax) {
+        return {Code::kTooLarge,
+                "a command has at most " + std::to_string(mvcc::kCommandOperationsMax) +
+                    " operations and as many conditions, not " + std::to_string(count) + " and " +
+                    std::to_string(command.conditions.size())};
+    }
+    for (const mvcc::KeyCondition& condition : command.conditions) {
+        KVSTORE_CHECK_OK(check_key(condition.key, options_.limits.key_bytes_max));
+        KVSTORE_CHECK_OK(check_value(condition.condition.value));
+    }
+    for (const auto* operations : {&command.operations, &command.else_operations}) {
+        for (const mvcc::Operation& operation : *operations) {
+            KVSTORE_CHECK_OK(check_limits(operation));
+        }
     }
     return {};
 }
@@ -226,6 +318,9 @@ bool Kv::grows(const mvcc::Operation& operation) {
 Status Kv::submit(Keyspace& keyspace,
                   const mvcc::Operation& operation,
                   replication::Proposal* proposal) {
+    if (gate_.is_closing()) {
+        return stopping_status();
+    }
     if (keyspace.is_dropped()) {
         return dropped_status(keyspace);
     }
@@ -244,21 +339,13 @@ Status Kv::submit(Keyspace& keyspace,
 Status Kv::submit(Keyspace& keyspace,
                   const mvcc::Command& command,
                   replication::Proposal* proposal) {
+    if (gate_.is_closing()) {
+        return stopping_status();
+    }
     if (keyspace.is_dropped()) {
         return dropped_status(keyspace);
     }
-    const std::size_t count = command.operations.size() + command.else_operations.size();
-    if (count > mvcc::kCommandOperationsMax) {
-        return {Code::kTooLarge,
-                "a command has at most " + std::to_string(mvcc::kCommandOperationsMax) +
-                    " operations, not " + std::to_string(count)};
-    }
-    for (const mvcc::Operation& operation : command.operations) {
-        KVSTORE_CHECK_OK(check_limits(operation));
-    }
-    for (const mvcc::Operation& operation : command.else_operations) {
-        KVSTORE_CHECK_OK(check_limits(operation));
-    }
+    KVSTORE_CHECK_OK(check_limits(command));
     if (is_memory_full_ && (std::ranges::any_of(command.operations, adds_data) ||
                             std::ranges::any_of(command.else_operations, adds_data))) {
         KVSTORE_CHECK_OK(check_room(keyspace));
@@ -284,12 +371,15 @@ Status Kv::submit(Keyspace& keyspace,
 async::Task<Result<CommandOutcome>> Kv::execute(CallContext context,
                                                 KeyspaceHandle keyspace,
                                                 const mvcc::Command* command) {
+    const Inside inside(gate_);
+    KVSTORE_CO_CHECK_OK(inside.status());
     if (context.deadline.has_passed(env_.clock.now())) {
         co_return Status(Code::kDeadlineExceeded, "the deadline has passed; nothing was done");
     }
-    Collector collector(env_.scheduler);
-    KVSTORE_CO_CHECK_OK(submit(*keyspace, *command, &collector));
-    co_return co_await collector.done();
+    const auto collector = std::make_shared<Collector>(env_);
+    KVSTORE_CO_CHECK_OK(submit(*keyspace, *command, collector.get()));
+    collector->keep_until_told(collector, context.deadline);
+    co_return co_await collector->done();
 }
 
 }  // namespace kvstore::kv

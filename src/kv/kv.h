@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "async/deadline.h"
+#include "async/sync.h"
 #include "async/task.h"
 #include "base/bytes.h"
 #include "base/id.h"
@@ -75,11 +76,11 @@ private:
 using KeyspaceHandle = std::shared_ptr<Keyspace>;
 
 struct Limits {
-    std::size_t key_bytes_max = 64U << 10U;
-    std::size_t value_bytes_max = 16U << 20U;
-    std::size_t batch_items_max = 10'000;
-    std::size_t scan_rows_max = 10'000;
-    std::size_t keyspace_count_max = 1'000;
+    std::size_t key_bytes_max = 64U << 10U;    // at most mvcc::kKeyBytesMax
+    std::size_t value_bytes_max = 16U << 20U;  // at most mvcc::kValueBytesMax
+    std::size_t batch_items_max = 10'000;      // asked by the front ends that have batches
+    std::size_t scan_rows_max = 10'000;        // in one page
+    std::size_t keyspace_count_max = 1'000;    // above which none is made; those that exist stay
     // Of all keyspaces on the memory engine together; 0: no limit. Looked at every
     // kMemoryCheckInterval, so it may be passed by what is written in that time.
     std::uint64_t memory_bytes_max = 0;
@@ -129,7 +130,10 @@ public:
 
     // Opens the catalogue over `host` (which outlives it), makes `default` where it does not exist,
     // and removes shards that no keyspace refers to.
-    // Errors: kCorruption, kIoError, kDiskFull.
+    // Errors: kInvalidArgument (limits that no command could keep), kCorruption (a record, or a
+    // shard
+    //         that is missing, or a catalogue that is empty though there are data), kIoError,
+    //         kDiskFull.
     static async::Task<Result<std::unique_ptr<Kv>>> open(env::Env* env,
                                                          replication::Host* host,
                                                          Options options);
@@ -163,7 +167,9 @@ public:
         std::optional<Duration> history;
         std::optional<std::uint32_t> replication_factor;
     };
-    // Errors: kNotFound, kInvalidArgument, and a write's errors.
+    // Errors: kNotFound, kInvalidArgument, and a write's errors; with an unknown effect a part of
+    // the
+    //         change may be in force.
     async::Task<Result<KeyspaceInfo>> change_keyspace(CallContext context,
                                                       std::string name,
                                                       KeyspaceChange change);
@@ -191,6 +197,9 @@ public:
 
     // ---- coroutines ----
 
+    // The deadline of a read is looked at before it begins; what has gone to the disk is waited
+    // for.
+
     // `as_of` 0: the newest. Nullopt: absent.
     // Errors: kCompacted, kFutureRevision, kUnavailable, kDeadlineExceeded, kCorruption, kIoError,
     //         kNotFound (the keyspace was dropped).
@@ -205,13 +214,15 @@ public:
 
     // The views in `command` must live until the call returns: a caller keeps what they show in its
     // own frame.
-    // Errors: as submit(), then as Proposal::on_failed(). Conditions that do not hold are outcomes,
-    //         not errors.
+    // Errors: as submit(), then as Proposal::on_failed(); kDeadlineExceeded: effect none when it
+    // had
+    //         passed before the call, unknown when it passes before the outcome is known.
+    //         Conditions that do not hold are outcomes, not errors.
     async::Task<Result<CommandOutcome>> execute(CallContext context,
                                                 KeyspaceHandle keyspace,
                                                 const mvcc::Command* command);
 
-    // One page. Errors: as get().
+    // One page of at most Limits::scan_rows_max rows. Errors: as get().
     async::Task<Result<mvcc::ScanPage>> scan(CallContext context,
                                              KeyspaceHandle keyspace,
                                              mvcc::ScanRequest request);
@@ -224,13 +235,16 @@ public:
     [[nodiscard]] const Options& options() const { return options_; }
     [[nodiscard]] env::Env& env() { return env_; }
 
-    // Refuses new work and waits for coroutines under way.
+    // Refuses new work with kUnavailable and waits for coroutines under way.
     async::Task<void> stop();
 
 private:
     class Catalog;
 
     Status check_limits(const mvcc::Operation& operation) const;
+    Status check_limits(const mvcc::Command& command) const;
+    Status check_key(ByteView key, std::size_t bytes_max) const;
+    Status check_value(ByteView value) const;
     void check_memory();
     // Errors: kMemoryFull.
     Status check_room(const Keyspace& keyspace) const;
@@ -246,6 +260,7 @@ private:
     KeyspaceHandle default_;
     bool is_memory_full_ = false;
     env::TimerId memory_timer_;
+    async::Gate gate_;
 };
 
 }  // namespace kvstore::kv

@@ -1,7 +1,9 @@
 // The reads of Kv that may have to wait for the disk.
+#include <algorithm>
 #include <optional>
 #include <utility>
 
+#include "kv/inside.h"
 #include "kv/kv.h"
 #include "replication/read_view.h"
 
@@ -35,6 +37,8 @@ async::Task<Result<std::optional<OwnedRecord>>> Kv::get(CallContext context,
                                                         KeyspaceHandle keyspace,
                                                         Bytes key,
                                                         Revision as_of) {
+    const Inside inside(gate_);
+    KVSTORE_CO_CHECK_OK(inside.status());
     KVSTORE_CO_CHECK_OK(co_await begin_read(&env_, context, keyspace));
     if (as_of != Revision()) {
         auto find = [&key, as_of](storage::View* view) -> Result<MaybeRecord> {
@@ -77,6 +81,8 @@ async::Task<Result<std::vector<std::optional<OwnedRecord>>>> Kv::get_many(CallCo
                                                                           KeyspaceHandle keyspace,
                                                                           std::vector<Bytes> keys) {
     using Records = std::vector<MaybeRecord>;
+    const Inside inside(gate_);
+    KVSTORE_CO_CHECK_OK(inside.status());
     KVSTORE_CO_CHECK_OK(co_await begin_read(&env_, context, keyspace));
     const std::uint64_t now = now_ms();
     auto find = [&keys, now](storage::View* view) -> Result<Records> {
@@ -105,10 +111,14 @@ async::Task<Result<std::vector<std::optional<OwnedRecord>>>> Kv::get_many(CallCo
 async::Task<Result<mvcc::ScanPage>> Kv::scan(CallContext context,
                                              KeyspaceHandle keyspace,
                                              mvcc::ScanRequest request) {
+    const Inside inside(gate_);
+    KVSTORE_CO_CHECK_OK(inside.status());
     KVSTORE_CO_CHECK_OK(co_await begin_read(&env_, context, keyspace));
     if (request.now_ms == 0) {
         request.now_ms = now_ms();
     }
+    const std::size_t rows_max = options_.limits.scan_rows_max;
+    request.limit = request.limit == 0 ? rows_max : std::min(request.limit, rows_max);
     auto find = [&request](storage::View* view) {
         return mvcc::Shard::scan(view, request);
     };
