@@ -312,7 +312,7 @@ void on_match(Core& core, NodeId from, Index index) {
     on_heir_progress(core, from);
 }
 
-void on_append(Core& core, Message message) {
+void on_append(Core& core, Message&& message) {
     if (denies_commit(core, message)) {
         quarantine(core, "a leader lacks what is committed here");
         return;

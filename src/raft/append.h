@@ -30,7 +30,7 @@ bool maybe_commit(Core& core);
 // A peer, or this leader's own disk, holds everything up to `index`.
 void on_match(Core& core, NodeId from, Index index);
 
-void on_append(Core& core, Message message);
+void on_append(Core& core, Message&& message);
 void on_append_reply(Core& core, const Message& message);
 void on_heartbeat(Core& core, const Message& message);
 void on_heartbeat_reply(Core& core, const Message& message);

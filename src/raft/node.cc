@@ -87,7 +87,7 @@ bool accept_leader(Core& core, const Message& message) {
     return true;
 }
 
-void dispatch_from_leader(Core& core, Message message) {
+void dispatch_from_leader(Core& core, Message&& message) {
     if (!accept_leader(core, message)) {
         return;
     }
@@ -103,7 +103,7 @@ bool may_vote_yet(const Core& core, const Message& message) {
            KVSTORE_RAFT_MUTANT(kLeaseForgottenByRestart);
 }
 
-void dispatch(Core& core, Message message) {
+void dispatch(Core& core, Message&& message) {
     switch (message.kind) {
         case MessageKind::kPreVote:
         case MessageKind::kVote:
@@ -228,7 +228,7 @@ void Node::step(Message message) {
     step_message(std::move(message));
 }
 
-void Node::step_message(Message message) {
+void Node::step_message(Message&& message) {
     Core& core = *core_;
     if (message.term > core.term) {
         if (!enter_later_term(core, message)) {

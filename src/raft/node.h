@@ -121,7 +121,7 @@ public:
 private:
     explicit Node(std::unique_ptr<Core> core);
 
-    void step_message(Message message);
+    void step_message(Message&& message);
 
     std::unique_ptr<Core> core_;
 };

@@ -127,16 +127,6 @@ bool id_below(const ProgressMap::Peer& peer, NodeId id) {
 
 }  // namespace
 
-Progress* ProgressMap::find(NodeId id) noexcept {
-    const auto place = std::lower_bound(peers_.begin(), peers_.end(), id, id_below);
-    return place != peers_.end() && place->id == id ? &place->progress : nullptr;
-}
-
-const Progress* ProgressMap::find(NodeId id) const noexcept {
-    const auto place = std::lower_bound(peers_.begin(), peers_.end(), id, id_below);
-    return place != peers_.end() && place->id == id ? &place->progress : nullptr;
-}
-
 Progress& ProgressMap::insert(NodeId id, Progress progress) {
     const auto place = std::lower_bound(peers_.begin(), peers_.end(), id, id_below);
     KVSTORE_ASSERT(place == peers_.end() || place->id != id);

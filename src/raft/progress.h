@@ -126,8 +126,18 @@ public:
         Progress progress;
     };
 
-    [[nodiscard]] Progress* find(NodeId id) noexcept;
-    [[nodiscard]] const Progress* find(NodeId id) const noexcept;
+    // Groups are small: looking through them is quicker than searching.
+    [[nodiscard]] Progress* find(NodeId id) noexcept {
+        for (Peer& peer : peers_) {
+            if (peer.id == id) {
+                return &peer.progress;
+            }
+        }
+        return nullptr;
+    }
+    [[nodiscard]] const Progress* find(NodeId id) const noexcept {
+        return const_cast<ProgressMap*>(this)->find(id);
+    }
     // Requires: `id` is not there yet.
     Progress& insert(NodeId id, Progress progress);
     void erase(NodeId id);

@@ -119,19 +119,15 @@ public:
         settle();
     }
 
-    void run(std::uint64_t entries, std::size_t batch) {
-        const std::vector<Payload> commands(batch, Payload::copy_of(std::string(100, 'x')));
+    // Proposals of `batch` entries each. What arrives in a turn of the driver's loop leaves
+    // in one message.
+    void run(std::uint64_t entries, std::size_t batch, std::size_t proposals_per_turn) {
+        std::size_t turn = 0;
         for (std::uint64_t done = 0; done < entries; done += batch) {
-            // Each command has bytes of its own, as it would from a client.
-            std::vector<Payload> own = commands;
-            if (batch == 1) {
-                own[0] = Payload::copy_of(commands[0].view());
-            }
-            if (!nodes_[0].propose(own).ok()) {
+            if (!nodes_[0].propose(commands(batch)).ok()) {
                 std::abort();
             }
-            // What arrives in a turn of the loop leaves in one message.
-            if (++turn_ % kProposalsPerTurn == 0 || batch > 1) {
+            if (++turn % proposals_per_turn == 0) {
                 settle();
             }
         }
@@ -141,7 +137,17 @@ public:
     [[nodiscard]] Index applied() const { return applied_; }
 
 private:
-    static constexpr std::uint64_t kProposalsPerTurn = 16;
+    // Commands of 100 bytes, windows into one frame as it would come from a client.
+    static std::vector<Payload> commands(std::size_t count) {
+        constexpr std::size_t kCommandBytes = 100;
+        const auto frame = std::make_shared<Bytes>(count * kCommandBytes, 'x');
+        std::vector<Payload> commands;
+        commands.reserve(count);
+        for (std::size_t i = 0; i < count; ++i) {
+            commands.emplace_back(frame, ByteView(*frame).substr(i * kCommandBytes, kCommandBytes));
+        }
+        return commands;
+    }
 
     void settle() {
         bool busy = true;
@@ -177,18 +183,18 @@ private:
     std::array<WindowLog, 3> logs_;
     std::vector<Node> nodes_;
     Index applied_;
-    std::uint64_t turn_ = 0;
 };
 
-// Proposals of `batch` entries of 100 bytes each, until the clock says enough.
+// Arguments: entries a proposal, proposals a turn of the loop.
 void replicate(benchmark::State& state) {
     const auto batch = static_cast<std::size_t>(state.range(0));
+    const auto per_turn = static_cast<std::size_t>(state.range(1));
     constexpr std::uint64_t kEntries = 1U << 16U;
     Bench bench;
-    bench.run(kEntries, batch);
+    bench.run(kEntries, batch, per_turn);
     const std::uint64_t allocated = allocations;
     for (auto _ : state) {
-        bench.run(kEntries, batch);
+        bench.run(kEntries, batch, per_turn);
     }
     const auto entries = static_cast<double>(state.iterations()) * kEntries;
     state.SetItemsProcessed(static_cast<std::int64_t>(entries));
@@ -196,16 +202,22 @@ void replicate(benchmark::State& state) {
         static_cast<double>(allocations - allocated) / entries;
     state.counters["live_megabytes"] = static_cast<double>(live_bytes) / 1e6;
 }
-BENCHMARK(replicate)->Arg(1)->Arg(64)->Unit(benchmark::kMillisecond);
+BENCHMARK(replicate)
+    ->ArgNames({"batch", "per_turn"})
+    ->Args({1, 1})
+    ->Args({1, 16})
+    ->Args({64, 1})
+    ->Unit(benchmark::kMillisecond);
 
 // Live memory after each of ten million entries: the largest over the smallest.
 void memory_over_ten_million_entries(benchmark::State& state) {
+    const auto batch = static_cast<std::size_t>(state.range(0));
     for (auto _ : state) {
         Bench bench;
         std::uint64_t least = UINT64_MAX;
         std::uint64_t most = 0;
         for (int million = 0; million < 10; ++million) {
-            bench.run(1'000'000, 64);
+            bench.run(1'000'000, batch, batch == 1 ? 16 : 1);
             least = std::min(least, live_bytes);
             most = std::max(most, live_bytes);
         }
@@ -213,7 +225,12 @@ void memory_over_ten_million_entries(benchmark::State& state) {
         state.counters["live_megabytes"] = static_cast<double>(live_bytes) / 1e6;
     }
 }
-BENCHMARK(memory_over_ten_million_entries)->Iterations(1)->Unit(benchmark::kMillisecond);
+BENCHMARK(memory_over_ten_million_entries)
+    ->ArgName("batch")
+    ->Arg(1)
+    ->Arg(64)
+    ->Iterations(1)
+    ->Unit(benchmark::kMillisecond);
 
 }  // namespace
 

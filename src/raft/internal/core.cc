@@ -25,7 +25,7 @@ bool waits_for_disk(MessageKind kind) {
 
 }  // namespace
 
-void send(Core& core, Message message) {
+void send(Core& core, Message&& message) {
     message.from = core.id();
     message.group = core.config.group;
     if (message.term == Term()) {
@@ -34,9 +34,12 @@ void send(Core& core, Message message) {
     KVSTORE_DEBUG_ASSERT(message.to != kNoNode && message.to != core.id());
     if (waits_for_disk(message.kind)) {
         core.send_after_persist.push_back(std::move(message));
-    } else {
-        core.send_now.push_back(std::move(message));
+        return;
     }
+    if (core.send_now.empty()) {
+        core.send_now.reserve(core.peers().size());  // mostly one for each
+    }
+    core.send_now.push_back(std::move(message));
 }
 
 void quarantine(Core& core, std::string reason) {

@@ -122,7 +122,7 @@ struct Core {
 
 // Fills in sender, group and, where it is not set, the term; puts the message where its
 // kind belongs: promises and acknowledgements wait for the disk, the rest does not.
-void send(Core& core, Message message);
+void send(Core& core, Message&& message);
 
 // The log or a message shows that a promise was broken, here or elsewhere: this member
 // takes no further part. The process lives.
