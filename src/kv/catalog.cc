@@ -32,7 +32,7 @@ Status check_options(const KeyspaceOptions& options) {
         return {Code::kInvalidArgument,
                 "replication_factor is 1, 3, 5 or 7, not " + std::to_string(factor)};
     }
-    if (options.history.count() < 0 || options.history > std::chrono::hours(24 * 3650)) {
+    if (options.history.count() < 0 || options.history > kHistoryMax) {
         return {Code::kInvalidArgument, "history is between 0 and ten years"};
     }
     return {};

@@ -24,11 +24,15 @@ class Catalog : public KvFixture {
 protected:
     // A fresh disk and an open store on it.
     void begin_anew() {
+        empty_disk();
+        must_open();
+    }
+    void empty_disk() {
         crash();
         for (const char* folder : {"shards", "wal"}) {
             ASSERT_TRUE(run(machine_.env().disk.remove(folder)).ok());
         }
-        must_open();
+        ASSERT_TRUE(run(machine_.env().disk.sync_directory("")).ok());
     }
     Status try_create(std::string name) {
         return run(kv_->create_keyspace({}, std::move(name), memory_options())).status();
@@ -263,6 +267,47 @@ TEST_F(Catalog, AKeyspaceIsWholeOrNotThereWhereverItsCreationIsCutShort) {
         put_in(kv_->find_keyspace("new"), "k", "v");
     }
     EXPECT_GT(cut_short, 5);
+}
+
+TEST_F(Catalog, TheFirstStartMayBeCutShortAnywhere) {
+    int cut_short = 0;
+    for (std::uint64_t at = 1; at <= 60; ++at) {
+        empty_disk();
+        machine_.crash_at_change(at);
+        const bool was_cut_short = !open().ok();
+        cut_short += was_cut_short ? 1 : 0;
+        machine_.crash_at_change(0);
+        crash();
+
+        const Status opened = open();
+        ASSERT_TRUE(opened.ok()) << "at change " << at << ": " << opened.to_string();
+        EXPECT_THAT(names(), ElementsAre("default"));
+        EXPECT_EQ(shard_folders().size(), 2U);
+        put("k", "v");
+    }
+    EXPECT_GT(cut_short, 20);
+}
+
+TEST_F(Catalog, AShardThatCannotBeRemovedDoesNotHinderAStart) {
+    must_open();
+    put_in(create("k"), "k", "v");
+    machine_.disk_faults().on(sim::DiskCall::kRename).nth = 2;  // after the catalogue's snapshot
+    EXPECT_TRUE(drop("k").ok()) << "it is gone";
+    machine_.disk_faults() = {};
+    EXPECT_EQ(shard_folders().size(), 3U);
+    (void)stop();
+
+    machine_.disk_faults().path_prefix = "shards/17";
+    machine_.disk_faults().on(sim::DiskCall::kRename).chance = 1'000'000;
+    machine_.disk_faults().on(sim::DiskCall::kRemove).chance = 1'000'000;
+    must_open();
+    machine_.disk_faults() = {};
+    put("k", "v");
+    EXPECT_THAT(names(), ElementsAre("default"));
+    (void)stop();
+
+    must_open();
+    EXPECT_EQ(shard_folders().size(), 2U);
 }
 
 // ---- dropped ----

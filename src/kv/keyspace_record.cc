@@ -33,21 +33,28 @@ Bytes encode_keyspace(const KeyspaceInfo& info) {
 Result<KeyspaceInfo> decode_keyspace(std::string_view name, ByteView stored) {
     Decoder decoder(stored);
     const std::uint64_t format = decoder.varint();
-    KeyspaceInfo info;
-    info.name = name;
-    info.shard = ShardId(decoder.varint());
-    info.options.replication = static_cast<Replication>(decoder.varint());
-    info.options.replication_factor = static_cast<std::uint32_t>(decoder.varint());
+    const std::uint64_t shard = decoder.varint();
+    const std::uint64_t replication = decoder.varint();
+    const std::uint64_t factor = decoder.varint();
     const std::uint64_t engine = decoder.varint();
-    info.options.engine = static_cast<replication::EngineKind>(engine);
-    info.options.history = std::chrono::milliseconds(decoder.varint());
-    const bool engine_known =
-        engine == static_cast<std::uint64_t>(replication::EngineKind::kLsm) ||
-        engine == static_cast<std::uint64_t>(replication::EngineKind::kMemory);
-    if (!decoder.ok() || format < kFormat || !engine_known) {
+    const std::uint64_t history_ms = decoder.varint();
+    const bool is_known = replication >= static_cast<std::uint64_t>(Replication::kStrong) &&
+                          replication <= static_cast<std::uint64_t>(Replication::kQuorum) &&
+                          engine >= static_cast<std::uint64_t>(replication::EngineKind::kLsm) &&
+                          engine <= static_cast<std::uint64_t>(replication::EngineKind::kMemory);
+    const bool is_possible = factor <= kReplicationFactorMax &&
+                             history_ms <= static_cast<std::uint64_t>(kHistoryMax.count());
+    if (!decoder.ok() || format < kFormat || !is_known || !is_possible) {
         return Status(Code::kCorruption,
                       "unreadable catalogue record of keyspace '" + std::string(name) + "'");
     }
+    KeyspaceInfo info;
+    info.name = name;
+    info.shard = ShardId(shard);
+    info.options.replication = static_cast<Replication>(replication);
+    info.options.replication_factor = static_cast<std::uint32_t>(factor);
+    info.options.engine = static_cast<replication::EngineKind>(engine);
+    info.options.history = std::chrono::milliseconds(history_ms);
     return info;
 }
 

@@ -10,6 +10,8 @@
 // Fields are only ever added at the end; readers take what they know.
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <string_view>
 
 #include "base/bytes.h"
@@ -21,6 +23,9 @@ namespace kvstore::kv {
 inline constexpr std::string_view kKeyspacePrefix = "keyspace/";
 // Where the next shard id stands, in decimal.
 inline constexpr std::string_view kNextShardKey = "next_shard";
+
+inline constexpr std::uint32_t kReplicationFactorMax = 7;
+inline constexpr std::chrono::milliseconds kHistoryMax = std::chrono::hours(24 * 3650);
 
 inline constexpr ShardId kSystemShard{1};
 inline constexpr std::uint64_t kFirstUserShard = 16;

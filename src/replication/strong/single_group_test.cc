@@ -3,7 +3,6 @@
 #include "replication/strong/single_group.h"
 
 #include <deque>
-#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -11,6 +10,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/callback.h"
 #include "base/log.h"
 #include "base/planted_bug.h"
 #include "replication/read_view.h"
@@ -137,11 +137,15 @@ protected:
     T run(async::Task<T> task) {
         return world_.block_on(machine_, std::move(task));
     }
-    void on_core(std::function<void()> work) {
-        world_.block_on(machine_, [](std::function<void()>* call) -> async::Task<bool> {
+    template <typename Work>
+    void on_core(Work work) {
+        Callback<void()> callback = [&work] {
+            work();
+        };
+        world_.block_on(machine_, [](Callback<void()>* call) -> async::Task<bool> {
             (*call)();
             co_return true;
-        }(&work));
+        }(&callback));
     }
     // Proposes without waiting. Requires: within a turn of the host.
     Told& take(const mvcc::Operation& operation) {

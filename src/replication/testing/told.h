@@ -1,13 +1,13 @@
 // A proposal that remembers what it was told.
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/callback.h"
 #include "base/status.h"
 #include "mvcc/command.h"
 #include "replication/group.h"
@@ -49,7 +49,7 @@ public:
     std::optional<mvcc::CommandResult> command;
     std::vector<std::int64_t> numbers;
     std::vector<Code> codes;
-    std::function<void()> then;  // from inside the outcome
+    Callback<void()> then;  // from inside the outcome
 };
 
 inline mvcc::Operation put_of(ByteView key, ByteView value) {
