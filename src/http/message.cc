@@ -32,6 +32,20 @@ std::optional<std::string> decode_query_part(std::string_view text) {
     return percent_decode(blanks);
 }
 
+// "http://host:port/path" to "/path". False when it is no such URL.
+bool drop_authority(std::string_view& target) {
+    for (const std::string_view scheme : {"http://", "https://"}) {
+        if (!equals_ignoring_case(target.substr(0, scheme.size()), scheme)) {
+            continue;
+        }
+        target.remove_prefix(scheme.size());
+        const std::size_t end = std::min(target.find_first_of("/?"), target.size());
+        target.remove_prefix(end);
+        return end > 0;
+    }
+    return false;
+}
+
 }  // namespace
 
 std::string_view method_name(Method method) {
@@ -137,11 +151,11 @@ std::string percent_encode(std::string_view text) {
 }
 
 bool parse_target(std::string_view target, Request& request) {
-    if (!target.starts_with('/')) {
+    if (!target.starts_with('/') && !drop_authority(target)) {
         return false;
     }
     const std::size_t question = std::min(target.find('?'), target.size());
-    request.path = target.substr(0, question);
+    request.path = question == 0 ? std::string_view("/") : target.substr(0, question);
     std::string_view query = target.substr(std::min(question + 1, target.size()));
     while (!query.empty()) {
         const std::size_t end = std::min(query.find('&'), query.size());

@@ -41,7 +41,7 @@ struct Request {
 struct Response {
     unsigned status = 200;
     std::string content_type;  // empty: none is sent
-    Headers headers;           // others than Content-Type, Content-Length, Connection, Date
+    Headers headers;           // others than Content-Type, Content-Length, Connection
     Bytes body;
 };
 
@@ -52,8 +52,9 @@ struct Response {
 // Everything but unreserved characters (RFC 3986, 2.3) is escaped.
 [[nodiscard]] std::string percent_encode(std::string_view text);
 
-// The target of a request line ("/v1/keys?prefix=a&limit=2") into path and query. In the query '+'
-// means a blank. False when an escape is malformed or the target is no absolute path.
+// The target of a request line ("/v1/keys?prefix=a&limit=2", or a whole URL with it) into path and
+// query. In the query '+' means a blank. False when an escape of the query is malformed, or the
+// target is neither an absolute path nor an http URL.
 [[nodiscard]] bool parse_target(std::string_view target, Request& request);
 
 }  // namespace kvstore::http

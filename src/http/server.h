@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <set>
+#include <string_view>
 
 #include "async/sync.h"
 #include "async/task.h"
@@ -27,24 +28,32 @@ public:
     // `request` is left as it was when the answer is false.
     virtual bool try_handle(const Request& request, Response& response) = 0;
 
-    // Never fails: errors are answers.
+    // Never fails: errors are answers. Runs to its end also when the connection has gone.
     virtual async::Task<Response> handle(Request request) = 0;
 
-    // The answer to a request that never reached the service: malformed, too large, too slow.
+    // The answer to a request that never reached the service: malformed, too large, too slow, too
+    // many. Nothing of it was done.
     virtual Response refuse(unsigned status, std::string_view why) = 0;
 };
 
 struct ServerOptions {
+    // Of the request line and headers together; also of trailers, and of a line of chunk
+    // extensions.
     std::size_t header_bytes_max = 16U << 10U;
     std::size_t body_bytes_max = 64U << 20U;
     // Bodies and answers of all connections together; above it new requests get 503.
     std::size_t memory_bytes_max = 512U << 20U;
     std::size_t connections_max = 10'000;
-    // From the first byte of a request to its last byte of headers, and between pieces of a body.
+    // From the first byte of a request to its last byte of headers.
     Duration header_timeout = std::chrono::seconds(10);
+    // From there to its last byte, and a second more for every kBodyBytesPerSecond that have come:
+    // whoever keeps to that rate may send as much as the limits let.
     Duration body_timeout = std::chrono::seconds(30);
+    static constexpr std::size_t kBodyBytesPerSecond = 16U << 10U;
     // Between requests.
     Duration idle_timeout = std::chrono::seconds(75);
+    // How long stop() waits for the last answers to be taken.
+    Duration stop_timeout = std::chrono::seconds(5);
 };
 
 struct ServerStatistics {
@@ -62,23 +71,29 @@ public:
     Server& operator=(const Server&) = delete;
     ~Server();
 
-    // The handler of a new connection; null refuses it (too many).
+    // The handler of a new connection. One above connections_max is told so with 503, and closed.
+    // Null once stop() was called.
     std::unique_ptr<env::ConnectionHandler> accept(env::Connection& connection);
 
     [[nodiscard]] const ServerStatistics& statistics() const { return statistics_; }
 
-    // Closes idle connections, lets requests under way finish, then closes the rest.
+    // Closes idle connections, lets requests under way finish and sends their answers. Requests
+    // that have not come whole by then get 503.
+    // Suspends: until the last handler has ended, and at most stop_timeout longer.
     async::Task<void> stop();
 
 private:
     class ConnectionState;
     class Handler;
 
+    // Whether `more` bytes can be held beside those that are.
+    [[nodiscard]] bool has_room(std::size_t more);
+
     env::Env& env_;
     Service& service_;
     ServerOptions options_;
     ServerStatistics statistics_;
-    std::size_t memory_bytes_ = 0;
+    std::size_t memory_bytes_ = 0;  // the sum of what the connections are charged
     std::set<ConnectionState*> connections_;
     async::Gate gate_;
     bool is_stopping_ = false;
