@@ -230,6 +230,31 @@ TEST_F(Catalog, ACreationWhoseShardCannotOpenLeavesNothing) {
     EXPECT_TRUE(try_create("k").ok()) << "the name is free";
 }
 
+TEST_F(Catalog, ACreationThatTheCatalogueRefusesTakesItsShardAway) {
+    must_open();
+    std::optional<Status> created;
+    machine_.spawn(
+        [](Kv* kv, KeyspaceOptions options, std::optional<Status>* told) -> async::Task<void> {
+            const auto outcome = co_await kv->create_keyspace({}, "k", options);
+            *told = outcome.status();
+        }(kv_.get(), memory_options(), &created));
+    // It has its number, and its folder is being made; the record comes last.
+    const std::uint64_t made = machine_.disk_calls(sim::DiskCall::kCreateDirectory);
+    const auto is_being_made = [&] {
+        return machine_.disk_calls(sim::DiskCall::kCreateDirectory) > made;
+    };
+    world_.run_until(is_being_made, seconds(10));
+    replication::Group& system = *host_->find_group(ShardId(1));
+    dynamic_cast<replication::SingleGroup&>(system).refuse_proposals();
+    world_.run_until([&] { return created.has_value(); }, seconds(10));
+
+    ASSERT_TRUE(created.has_value());
+    EXPECT_EQ(created->code(), Code::kUnavailable);
+    EXPECT_EQ(created->effect(), Effect::kNone);
+    EXPECT_EQ(host_->find_group(ShardId(17)), nullptr);
+    EXPECT_EQ(shard_folders().size(), 2U);
+}
+
 TEST_F(Catalog, AFullDiskRefusesACreationWithoutEffect) {
     must_open();
     machine_.disk_faults().capacity = 1;

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "kv/testing/kv_fixture.h"
+#include "replication/testing/told.h"
 
 namespace kvstore::kv {
 namespace {
@@ -176,6 +177,12 @@ TEST_F(KvOperations, AppendsUpToTheLimitOfAValue) {
     EXPECT_EQ(append("k", "12345").number, 5);
     EXPECT_EQ(append("k", "67890").number, 10);
     EXPECT_EQ(append("k", "1").code, Code::kTooLarge);
+    replication::testing::Told told;
+    mvcc::Operation appending = operation_of(OperationKind::kAppend, "k");
+    appending.argument = "1";
+    on_core([&] { told.refusal = kv_->submit(*keyspace(), appending, &told); });
+    world_.run_until([&] { return told.is_over(); }, seconds(10));
+    EXPECT_THAT(told.codes, ElementsAre(Code::kTooLarge)) << "on the hot path too";
     EXPECT_EQ(value("k"), "1234567890");
 
     mvcc::Command command;
