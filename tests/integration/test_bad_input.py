@@ -36,6 +36,11 @@ MALFORMED_HTTP = {
     "a negative length": (b"PUT /v1/keys/a HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400),
     "a length beyond every limit": (b"PUT /v1/keys/a HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n", 413),
     "chunks that are none": (b"PUT /v1/keys/a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
+    "lengths and chunks": (b"PUT /v1/keys/a HTTP/1.1\r\nTransfer-Encoding: xchunked\r\nContent-Length: 0\r\n\r\n",
+                           400),
+    "a coding that is unknown": (b"PUT /v1/keys/a HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501),
+    "chunk extensions without end": (b"PUT /v1/keys/a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1;"
+                                     + b"x" * 100_000, 431),
     "headers without end": (b"GET /livez HTTP/1.1\r\n" + b"A: " + b"x" * 100_000, 431),
     "a request line without end": (b"GET /" + b"x" * 100_000, 431),
 }  # fmt: skip
@@ -205,6 +210,12 @@ class BadInput(ServerTestCase):
         with self.shared.redis() as redis:
             self.assertIsNone(redis("GET", "half"))
 
+    def test_all_that_came_before_the_end_of_input_is_answered(self):
+        answers = raw_exchange(self.shared.http_port, b"GET /openapi.yaml HTTP/1.1\r\n\r\n" * 300, shut=True)
+        self.assertEqual(answers.count(b"HTTP/1.1 200 OK"), 300)
+        answers = raw_exchange(self.shared.http_port, b"GET /v1/none HTTP/1.1\r\n\r\n" * 20_000, shut=True)
+        self.assertEqual(answers.count(b"HTTP/1.1 404 "), 20_000)
+
     def test_requests_in_pieces_are_whole_requests(self):
         data = encode_command("SET", "pieces", "v\r\nw") + encode_command("GETDEL", "pieces")
         with self.shared.redis() as redis:
@@ -305,7 +316,10 @@ class Greed(ServerTestCase):
             self.assertIn(answer, (b"", b"-ERR max number of clients reached\r\n"))
             webs = [stack.enter_context(contextlib.closing(Http(server.http_port))) for _ in range(5)]
             self.assertEqual([web.request("GET", "/livez").status for web in webs], [200] * 5)
-            self.assertEqual(raw_exchange(server.http_port, b"GET /livez HTTP/1.1\r\n\r\n"), b"")
+            refused = raw_exchange(server.http_port, b"GET /livez HTTP/1.1\r\n\r\n")
+            self.assertTrue(refused.startswith(b"HTTP/1.1 503 "), refused)
+            self.assertIn(b"application/problem+json", refused)
+            self.assertEqual(json.loads(refused.partition(b"\r\n\r\n")[2])["effect"], "none")
             self.assertEqual([redis("PING") for redis in first], ["PONG"] * 5)
         self.wait_for_room(server)
 

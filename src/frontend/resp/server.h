@@ -8,6 +8,7 @@
 
 #include "async/task.h"
 #include "base/callback.h"
+#include "base/time.h"
 #include "env/network.h"
 #include "kv/kv.h"
 #include "metrics/registry.h"
@@ -23,6 +24,11 @@ struct Options {
     std::size_t waiting_bytes_max = 64U << 20U;
     // Of one request; a longer one ends the connection.
     std::size_t request_bytes_max = 1U << 30U;
+    // From the first byte of a request to its last one, and a second more for every
+    // kRequestBytesPerSecond that have come; a slower one ends the connection. Between requests a
+    // connection may stay as long as it likes.
+    Duration request_timeout = std::chrono::seconds(60);
+    static constexpr std::size_t kRequestBytesPerSecond = 16U << 10U;
     // As shown by INFO: always, interval or memory.
     std::string durability = "always";
     std::uint16_t port = 0;  // as shown by INFO

@@ -215,5 +215,78 @@ TEST_F(RespSession, ScansEveryKeyOnceInPages) {
     EXPECT_EQ(call("SCAN x"), "-ERR invalid cursor\r\n");
 }
 
+// ---- requests that do not come whole ----
+
+// Issue 2: such a client held its place for ever.
+TEST_F(RespSession, ARequestThatNeverEndsEndsItsConnection) {
+    for (const char* half : {"*", "*2\r\n$3\r\nGET\r\n$1\r\n", "PING"}) {
+        const auto slow = connect();
+        slow->ask(half);
+        world_.run_for(std::chrono::seconds(58));
+        EXPECT_FALSE(slow->is_closed()) << half;
+        world_.run_for(std::chrono::seconds(3));
+        EXPECT_EQ(slow->take(), "-ERR Protocol error: the request did not arrive in time\r\n");
+        EXPECT_TRUE(slow->is_closed()) << half;
+    }
+    EXPECT_EQ(call("PING"), "+PONG\r\n");
+}
+
+TEST_F(RespSession, DrippingBytesDoNotLengthenTheTimeOfARequest) {
+    const auto slow = connect();
+    slow->send("*2\r\n$3\r\nGET\r\n$1000\r\n");
+    int seconds = 0;
+    for (; seconds < 200 && !slow->is_closed(); ++seconds) {
+        slow->send("x");
+        world_.run_for(std::chrono::seconds(1));
+    }
+    EXPECT_NEAR(seconds, 60, 2);
+}
+
+TEST_F(RespSession, ALargeRequestOfASlowNetworkIsTaken) {
+    const auto slow = connect();
+    const std::string value(4U << 20U, 'x');
+    slow->send("*3\r\n$3\r\nSET\r\n$1\r\na\r\n$" + std::to_string(value.size()) + "\r\n");
+    constexpr std::size_t kPiece = 32U << 10U;
+    for (std::size_t at = 0; at < value.size(); at += kPiece) {
+        slow->send(value.substr(at, kPiece));
+        world_.run_for(std::chrono::seconds(1));
+    }
+    EXPECT_EQ(slow->ask("\r\n"), "+OK\r\n");
+}
+
+TEST_F(RespSession, AConnectionStaysOpenBetweenRequests) {
+    const auto idle = connect();
+    const auto used = connect();
+    const auto queueing = connect();
+    queueing->call("MULTI");
+    used->ask("PING\r\nPI");
+    used->ask("NG\r\n");
+
+    world_.run_for(std::chrono::hours(24));
+
+    EXPECT_EQ(idle->call("PING"), "+PONG\r\n");
+    EXPECT_EQ(used->call("PING"), "+PONG\r\n");
+    EXPECT_EQ(queueing->call("EXEC"), "*0\r\n");
+}
+
+TEST_F(RespSession, TheTimeOfARequestBeginsWithItsFirstByte) {
+    const auto busy = connect();
+    for (int i = 0; i < 10; ++i) {
+        // Each piece ends one request and begins the next.
+        EXPECT_EQ(busy->ask(i == 0 ? "PI" : "NG\r\nPI"), i == 0 ? "" : "+PONG\r\n");
+        world_.run_for(std::chrono::seconds(50));
+    }
+    EXPECT_FALSE(busy->is_closed());
+}
+
+TEST_F(RespSession, APauseOfTheServerIsNotHeldAgainstARequest) {
+    const auto slow = connect();
+    slow->ask("PI");
+    call("CLIENT PAUSE 120000");
+    slow->ask("N");
+    world_.run_for(std::chrono::seconds(121));
+    EXPECT_EQ(slow->ask("G\r\n"), "+PONG\r\n");
+}
+
 }  // namespace
 }  // namespace kvstore::resp

@@ -1,5 +1,6 @@
 #include "frontend/resp/internal/core.h"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <utility>
@@ -114,6 +115,9 @@ async::Task<void> Core::stop() {
     is_stopping_ = true;
     if (pause_timer_ != env::TimerId()) {
         env().clock.cancel_timer(pause_timer_);
+    }
+    if (request_timer_ != env::TimerId()) {
+        env().clock.cancel_timer(request_timer_);
     }
     for (Session* session = first_session_; session != nullptr;) {
         Session* const next = session->next;  // closing may remove it
@@ -294,6 +298,32 @@ void Core::resume_sessions() {
         }
     }
     note_idle();
+}
+
+void Core::watch_unfinished_requests() {
+    if (request_timer_ == env::TimerId()) {
+        request_timer_ = env().clock.start_timer(env().clock.now() + options_.request_timeout,
+                                                 [this] { end_overdue_requests(); });
+    }
+}
+
+void Core::end_overdue_requests() {
+    request_timer_ = env::TimerId();
+    const MonotonicTime now = env().clock.now();
+    MonotonicTime next_due = MonotonicTime::max();
+    for (Session* session = first_session_; session != nullptr;) {
+        Session* const next = session->next;  // closing may remove it
+        const MonotonicTime due = session->request_due();
+        if (due <= now) {
+            session->give_up_request();
+        } else {
+            next_due = std::min(next_due, due);
+        }
+        session = next;
+    }
+    if (next_due != MonotonicTime::max()) {
+        request_timer_ = env().clock.start_timer(next_due, [this] { end_overdue_requests(); });
+    }
 }
 
 void Core::pause_until(std::uint64_t ms) {

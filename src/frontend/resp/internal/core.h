@@ -88,6 +88,8 @@ public:
     void remove(Session& session);
     // Calls session.resume() from the run queue.
     void resume_later(Session& session);
+    // A session waits for the rest of a request.
+    void watch_unfinished_requests();
     // CLIENT PAUSE: no commands are taken until then.
     void pause_until(std::uint64_t ms);
     [[nodiscard]] const bool& is_paused() const { return is_paused_; }
@@ -118,6 +120,7 @@ public:
 
 private:
     void resume_sessions();
+    void end_overdue_requests();
     async::Task<void> run_load(Slot* slot);
     async::Task<void> run_awaited(Slot* slot,
                                   std::unique_ptr<AwaitedCall> call,
@@ -146,6 +149,7 @@ private:
     bool is_resume_posted_ = false;
     bool is_paused_ = false;
     env::TimerId pause_timer_;
+    env::TimerId request_timer_;  // runs while requests are unfinished, and a little longer
 
     Statistics statistics_;
     std::vector<CommandStatistics> command_statistics_;

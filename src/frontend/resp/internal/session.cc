@@ -59,6 +59,7 @@ Session::~Session() {
 void Session::on_input(env::Connection& /*connection*/) {
     if (!can_parse()) {
         is_stalled_ = true;
+        unfinished_since_.reset();
         if (connection_.input().size() > kIdleInputMax && !is_input_paused_) {
             is_input_paused_ = true;
             connection_.pause_input();
@@ -177,7 +178,7 @@ void Session::process() {
         gathered_arguments_ = {};
     }
     is_processing_ = false;
-    end_processing();
+    end_processing(taken);
 }
 
 // Parses a few requests before any of them runs, so that memory fetches their records meanwhile.
@@ -244,7 +245,8 @@ std::size_t Session::run_gathered(std::size_t& taken) {
     return gathered_.size();
 }
 
-void Session::end_processing() {
+void Session::end_processing(std::size_t taken) {
+    note_rest_of_input(taken);
     if (!is_stalled_ && !is_closing_) {
         if (connection_.input().size() > core_.options().request_bytes_max) {
             close_now();
@@ -264,6 +266,28 @@ void Session::end_processing() {
         return;
     }
     wake_when_possible();
+}
+
+void Session::note_rest_of_input(std::size_t taken) {
+    if (is_stalled_ || is_closing_ || connection_.input().empty()) {
+        unfinished_since_.reset();
+    } else if (taken > 0 || !unfinished_since_) {
+        unfinished_since_ = core_.env().clock.now();
+        core_.watch_unfinished_requests();
+    }
+}
+
+MonotonicTime Session::request_due() const {
+    if (!unfinished_since_ || is_closing_) {
+        return MonotonicTime::max();
+    }
+    const auto seconds = connection_.input().size() / Options::kRequestBytesPerSecond;
+    return *unfinished_since_ + core_.options().request_timeout + std::chrono::seconds(seconds);
+}
+
+void Session::give_up_request() {
+    reply_in_turn("ERR Protocol error: the request did not arrive in time");
+    close_after_replies();
 }
 
 void Session::resume() {

@@ -9,9 +9,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "base/time.h"
 #include "env/network.h"
 #include "frontend/resp/command.h"
 #include "frontend/resp/internal/slot.h"
@@ -95,6 +97,10 @@ public:
     void on_slot_done(Slot& slot);
     // Goes on with input that was left.
     void resume();
+    // When the rest of a request that has begun to arrive must be there; max() when there is none.
+    [[nodiscard]] MonotonicTime request_due() const;
+    // Ends the connection, since the rest did not come.
+    void give_up_request();
 
     [[nodiscard]] ReplyWriter writer(Bytes& to);
 
@@ -117,7 +123,8 @@ private:
     RequestParser::Outcome gather(ByteView input, std::size_t from);
     void hint_at_key(const Gathered& request);
     std::size_t run_gathered(std::size_t& taken);
-    void end_processing();
+    void end_processing(std::size_t taken);
+    void note_rest_of_input(std::size_t taken);
     void wake_when_possible();
 
     bool dispatch(const CommandSpec* spec, Arguments arguments);
@@ -160,6 +167,8 @@ private:
     // wait for the disk: writes wait behind them, or they could see those.
     std::size_t uncertain_reads_ = 0;
     std::size_t waiting_bytes_ = 0;
+
+    std::optional<MonotonicTime> unfinished_since_;  // a request that has not come whole
 
     bool is_processing_ = false;
     bool is_awaiting_ = false;     // a coroutine command runs: nothing is parsed
