@@ -21,6 +21,7 @@ def lint():
     checks = {
         "layers": [sys.executable, ROOT / "tools/check_layers.py"],
         "source": [sys.executable, ROOT / "tools/check_source.py"],
+        "promises": [sys.executable, ROOT / "tools/check_promises.py"],
         "shell": ["sh", "-n", ROOT / "dev", ROOT / ".ci/run"],
     }
     counts = Counts()
