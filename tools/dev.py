@@ -35,7 +35,7 @@ def parser():
     add.add_argument("--rewrite", action="store_true", help="update the golden scripts")
     add.add_argument("--preset", default="dev", choices=["dev", "asan", "tsan", "fuzz"])
     add.add_argument("--repeat", type=int, default=1, help="run them this many times")
-    add = command("lint", "layers, source rules, format; --tidy adds clang-tidy")
+    add = command("lint", "layers, source rules, promises, format; --tidy adds clang-tidy")
     add.add_argument("--tidy", action="store_true", help="clang-tidy on the files that changed")
     add.add_argument("--all", action="store_true", help="clang-tidy on every file")
     add.add_argument("--base", default="HEAD~10", help="what --tidy compares with")
