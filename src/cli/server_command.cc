@@ -136,7 +136,12 @@ Result<std::string> read_small_file(const std::string& path) {
             break;
         }
     }
+    // A directory opens, and cannot be read.
+    const bool is_readable = std::ferror(file) == 0;
     (void)std::fclose(file);
+    if (!is_readable) {
+        return invalid("cannot read " + path);
+    }
     return content;
 }
 

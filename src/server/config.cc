@@ -33,6 +33,16 @@ Status set_duration(Duration& to, std::string_view text) {
     return {};
 }
 
+Status set_request_timeout(Duration& to, std::string_view text) {
+    Duration timeout{};
+    KVSTORE_CHECK_OK(set_duration(timeout, text));
+    if (timeout < std::chrono::seconds(1) || timeout > std::chrono::hours(24)) {
+        return invalid(quoted(text) + " is no time between 1s and 24h");
+    }
+    to = timeout;
+    return {};
+}
+
 // Seconds, as `--snapshot-interval 300` is promised, or any duration.
 Status set_seconds(Duration& to, std::string_view text) {
     if (const auto seconds = parse_uint64(text); seconds && *seconds <= 1'000'000'000) {
@@ -317,6 +327,12 @@ const std::array kSettings{
             [](const C& c) {
                 return std::to_string(c.connections_max);
             }},
+    Setting{"limits.request_timeout",
+            "for a request to arrive, and 1s more for each 16KiB that came",
+            [](C& c, T t) { return set_request_timeout(c.request_timeout, t); },
+            [](const C& c) {
+                return format_duration(c.request_timeout);
+            }},
     Setting{"limits.proposal_bytes_max",
             "writes under way, above which clients are told to retry",
             [](C& c, T t) { return set_size(c.proposal_bytes_max, t, kMiB, kTiB); },
@@ -366,6 +382,18 @@ const std::array kSettings{
                 return format_duration(c.performance_log_interval);
             }},
 };
+
+// Whether listening on both would be listening twice on one address.
+bool overlap(const env::Address& a, const env::Address& b) {
+    const auto is_any = [](const std::string& host) {
+        return host.empty() || host == "0.0.0.0" || host == "::";
+    };
+    const auto machine = [](const std::string& host) -> std::string_view {
+        return host == "localhost" ? std::string_view("127.0.0.1") : std::string_view(host);
+    };
+    return a.port != 0 && a.port == b.port &&
+           (is_any(a.host) || is_any(b.host) || machine(a.host) == machine(b.host));
+}
 
 std::string with_dashes(std::string_view name) {
     std::string text(name);
@@ -467,13 +495,10 @@ Status check_config(const Config& config) {
                                Listener{"peer.addr", config.peer_addr}};
     for (std::size_t i = 0; i < listeners.size(); ++i) {
         for (std::size_t j = i + 1; j < listeners.size(); ++j) {
-            const env::Address& a = listeners[i].address;
-            const env::Address& b = listeners[j].address;
-            if (a.port != 0 && a.port == b.port &&
-                (a.host == b.host || a.host.empty() || b.host.empty())) {
+            if (overlap(listeners[i].address, listeners[j].address)) {
                 return invalid(std::string(listeners[i].name) + " and " +
-                               std::string(listeners[j].name) + " are both " + a.to_string() +
-                               "; give each its own port");
+                               std::string(listeners[j].name) + " are both " +
+                               listeners[i].address.to_string() + "; give each its own port");
             }
         }
         if (!config.insecure && !listeners[i].address.is_loopback()) {

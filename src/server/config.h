@@ -40,6 +40,7 @@ struct Config {
 
     kv::Limits limits;
     std::uint64_t connections_max = 10'000;
+    Duration request_timeout = std::chrono::seconds(60);
     std::uint64_t proposal_bytes_max = 256ULL << 20U;
     std::uint64_t lsm_cache_bytes = 256ULL << 20U;
     std::uint64_t lsm_write_buffer_bytes = 256ULL << 20U;
@@ -67,10 +68,9 @@ struct Setting {
 // Null when there is none of this name.
 [[nodiscard]] const Setting* find_setting(std::string_view name);
 
-// Takes the settings of a YAML file's content. Keys may be nested or dotted.
-// Errors: kInvalidArgument with "file:line:column: ...", what is allowed, and the nearest key for
-// one
-//         that is unknown.
+// Takes the settings of a YAML file's content. Keys may be nested or dotted, and stand once.
+// Errors: kInvalidArgument with "file:line:column: ...", what is allowed, and for an unknown key
+//         the nearest one.
 Status apply_yaml(Config& config, std::string_view content, std::string_view file);
 
 // Takes every KVSTORE_* variable that names a setting. `lookup` answers null where unset.

@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -30,37 +32,60 @@ std::string unknown_key(std::string_view name) {
     return message;
 }
 
-Status apply_node(Config& config,
-                  const YAML::Node& node,
-                  const std::string& prefix,
-                  std::string_view file,
-                  int depth) {
-    if (depth > kDepthMax) {
-        return {Code::kInvalidArgument, place_of(node.Mark(), file) + ": nested too deeply"};
+// Whether there are settings below `name`, as "limits" has.
+bool is_section(std::string_view name) {
+    return std::ranges::any_of(settings(), [name](const Setting& setting) {
+        return setting.name.size() > name.size() && setting.name.starts_with(name) &&
+               setting.name[name.size()] == '.';
+    });
+}
+
+class YamlReader {
+public:
+    YamlReader(Config& config, std::string_view file) : config_(config), file_(file) {}
+
+    Status read(const YAML::Node& map, const std::string& prefix, int depth) {
+        if (depth > kDepthMax) {
+            return invalid(map.Mark(), "nested too deeply");
+        }
+        for (const auto& item : map) {
+            if (!item.first.IsScalar()) {
+                return invalid(item.first.Mark(), "a key is a word");
+            }
+            const std::string name = prefix + item.first.Scalar();
+            if (item.second.IsMap()) {
+                KVSTORE_CHECK_OK(read(item.second, name + ".", depth + 1));
+            } else if (!item.second.IsNull() || !is_section(name)) {
+                KVSTORE_CHECK_OK(set(name, item.first.Mark(), item.second));
+            }
+        }
+        return {};
     }
-    for (const auto& item : node) {
-        if (!item.first.IsScalar()) {
-            return {Code::kInvalidArgument,
-                    place_of(item.first.Mark(), file) + ": a key is a word"};
-        }
-        const std::string name = prefix + item.first.Scalar();
-        const std::string place = place_of(item.first.Mark(), file);
-        if (item.second.IsMap()) {
-            KVSTORE_CHECK_OK(apply_node(config, item.second, name + ".", file, depth + 1));
-            continue;
-        }
+
+private:
+    Status set(const std::string& name, const YAML::Mark& mark, const YAML::Node& value) {
         const Setting* setting = find_setting(name);
         if (setting == nullptr) {
-            return {Code::kInvalidArgument, place + ": " + unknown_key(name)};
+            return invalid(mark, unknown_key(name));
         }
-        if (!item.second.IsScalar()) {
-            return {Code::kInvalidArgument, place + ": " + name + " takes one value"};
+        if (!value.IsScalar()) {
+            return invalid(mark, name + " takes one value");
         }
-        KVSTORE_CHECK_OK(
-            setting->set(config, item.second.Scalar()).with_context(place + ": " + name));
+        if (!seen_.insert(name).second) {
+            return invalid(mark, name + " is set twice");
+        }
+        return setting->set(config_, value.Scalar())
+            .with_context(place_of(mark, file_) + ": " + name);
     }
-    return {};
-}
+
+    [[nodiscard]] Status invalid(const YAML::Mark& mark, std::string_view what) const {
+        return {Code::kInvalidArgument, place_of(mark, file_) + ": " + std::string(what)};
+    }
+
+    Config& config_;
+    std::string_view file_;
+    std::set<std::string> seen_;
+};
 
 }  // namespace
 
@@ -70,15 +95,20 @@ Status apply_yaml(Config& config, std::string_view content, std::string_view fil
         return {Code::kInvalidArgument, std::string(file) + ": larger than 1 MiB"};
     }
     try {
-        const YAML::Node root = YAML::Load(std::string(content));
-        if (root.IsNull()) {
+        const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(content));
+        if (documents.empty() || (documents.size() == 1 && documents.front().IsNull())) {
             return {};
+        }
+        const YAML::Node& root = documents.front();
+        if (documents.size() > 1) {
+            return {Code::kInvalidArgument,
+                    place_of(documents[1].Mark(), file) + ": a second document; write one"};
         }
         if (!root.IsMap()) {
             return {Code::kInvalidArgument,
                     place_of(root.Mark(), file) + ": write settings as 'name: value'"};
         }
-        return apply_node(config, root, "", file, 0);
+        return YamlReader(config, file).read(root, "", 0);
     } catch (const YAML::Exception& exception) {
         return {Code::kInvalidArgument, place_of(exception.mark, file) + ": " + exception.msg};
     }

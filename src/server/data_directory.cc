@@ -62,19 +62,27 @@ Result<DataDirectory> read_marker(std::string_view content) {
     return directory;
 }
 
+// Errors: kInvalidArgument: there is something that a first start cannot have left.
+async::Task<Status> check_is_fresh(env::Disk* disk) {
+    auto listed = co_await disk->list("");
+    KVSTORE_CO_TRY(const std::vector<env::DirectoryEntry> entries, std::move(listed));
+    // As env::write_file_atomically() leaves it.
+    const std::string half_written = std::string(kMarkerFile) + ".new";
+    for (const env::DirectoryEntry& entry : entries) {
+        if (entry.name != kLockFile && entry.name != "lost+found" && entry.name != half_written) {
+            co_return Status(Code::kInvalidArgument,
+                             "the data directory is not empty ('" + entry.name +
+                                 "') and has no file '" + std::string(kMarkerFile) +
+                                 "', so it was not made by kvstore; use an empty one");
+        }
+    }
+    co_return Status();
+}
+
 async::Task<Result<DataDirectory>> make_marker(env::Disk* disk,
                                                std::string node_id,
                                                std::uint64_t cluster_id) {
-    auto listed = co_await disk->list("");
-    KVSTORE_CO_TRY(const std::vector<env::DirectoryEntry> entries, std::move(listed));
-    for (const env::DirectoryEntry& entry : entries) {
-        if (entry.name != kLockFile && entry.name != "lost+found" &&
-            !entry.name.ends_with(".new")) {
-            co_return Status(Code::kInvalidArgument,
-                             "the data directory is not empty ('" + entry.name +
-                                 "') and was not made by kvstore; use an empty one");
-        }
-    }
+    KVSTORE_CO_CHECK_OK(co_await check_is_fresh(disk));
     DataDirectory directory;
     directory.node_id = std::move(node_id);
     directory.cluster_id = hexadecimal(cluster_id, 16);
@@ -92,12 +100,19 @@ async::Task<Result<DataDirectory>> open_data_directory(env::Disk* disk,
                                                        std::string node_id,
                                                        std::uint64_t fresh_cluster_id) {
     KVSTORE_CO_CHECK_OK(co_await disk->create_directories(""));
+    const std::string marker(kMarkerFile);
+    auto exists = co_await disk->exists(marker);
+    KVSTORE_CO_TRY(const bool was_there, std::move(exists));
+    if (!was_there) {
+        // A directory of somebody else is left as it is, without a lock file.
+        KVSTORE_CO_CHECK_OK(co_await check_is_fresh(disk));
+    }
     auto locked = co_await disk->lock(std::string(kLockFile));
     KVSTORE_CO_TRY(std::unique_ptr<env::FileLock> lock, std::move(locked));
 
-    const std::string marker(kMarkerFile);
-    auto exists = co_await disk->exists(marker);
-    KVSTORE_CO_TRY(const bool found, std::move(exists));
+    // Again: another server may have made it meanwhile.
+    auto exists_now = co_await disk->exists(marker);
+    KVSTORE_CO_TRY(const bool found, std::move(exists_now));
     if (!found) {
         auto made = co_await make_marker(disk, std::move(node_id), fresh_cluster_id);
         if (made.ok()) {
@@ -106,6 +121,11 @@ async::Task<Result<DataDirectory>> open_data_directory(env::Disk* disk,
         co_return made;
     }
     auto content = co_await env::read_file(disk, marker, 64U << 10U);
+    if (content.status().code() == Code::kTooLarge) {
+        co_return Status(Code::kInvalidArgument,
+                         "the file 'kvstore' in the data directory is not the one that kvstore "
+                         "makes; use an empty directory");
+    }
     if (!content.ok()) {
         co_return content.status();
     }

@@ -24,8 +24,8 @@ struct DataDirectory {
 
 // Locks the directory and checks, or writes for an empty one, what it is.
 // Errors: kConflict: another server runs on it, or it belongs to another node id. kInvalidArgument:
-//         not empty and no data directory of kvstore, or written by a newer version. kCorruption,
-//         kPermissionDenied, kIoError, kDiskFull.
+//         not empty and no data directory of kvstore (it is left untouched), or written by a newer
+//         version. kCorruption, kPermissionDenied, kIoError, kDiskFull.
 async::Task<Result<DataDirectory>> open_data_directory(env::Disk* disk,
                                                        std::string node_id,
                                                        std::uint64_t fresh_cluster_id);

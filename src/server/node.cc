@@ -1,5 +1,6 @@
 #include "server/node.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/build_info.h"
@@ -51,10 +52,12 @@ async::Task<Result<std::unique_ptr<Node>>> Node::start(env::Env* env,
 
 async::Task<Status> Node::open(Callback<void()> on_shutdown) {
     KVSTORE_CO_CHECK_OK(check_config(config_));
+    warn_of_missing();
     KVSTORE_CO_CHECK_OK(co_await open_storage());
+    // What connects meanwhile is accepted when this turn has ended: then the front ends are there.
+    KVSTORE_CO_CHECK_OK(listen());
     make_front_ends(std::move(on_shutdown));
     add_metrics();
-    KVSTORE_CO_CHECK_OK(listen());
     if (config_.performance_log_interval.count() > 0) {
         gate_.spawn(performance_loop());
     }
@@ -64,6 +67,20 @@ async::Task<Status> Node::open(Callback<void()> on_shutdown) {
               {"resp", resp_listener_->local().to_string()},
               {"durability", durability_name(config_.durability)}});
     co_return Status();
+}
+
+// Settings that are taken, and do not do yet what they say.
+void Node::warn_of_missing() const {
+    const std::pair<std::string_view, const std::string&> settings[] = {
+        {"join", config_.join},
+        {"peers", config_.peers},
+        {"initial_cluster", config_.initial_cluster}};
+    for (const auto& [name, value] : settings) {
+        if (!value.empty()) {
+            log_warning("this version has no clusters yet: the node runs alone",
+                        {{"setting", name}, {"value", value}});
+        }
+    }
 }
 
 async::Task<Status> Node::open_storage() {
@@ -82,21 +99,24 @@ void Node::make_front_ends(Callback<void()> on_shutdown) {
     facts.cluster_id = directory_.cluster_id;
     facts.version = build_info().version;
     facts.durability = durability_name(config_.durability);
-    facts.http_address = config_.http_addr.to_string();
-    facts.grpc_address = config_.grpc_addr.to_string();
-    facts.resp_address = config_.resp_addr.to_string();
+    facts.http_address = http_listener_->local().to_string();
+    facts.grpc_address = grpc_listener_->local().to_string();
+    facts.resp_address = resp_listener_->local().to_string();
     facts.started = started_;
     rest_ = std::make_unique<rest::RestService>(
         *kv_, registry_, std::move(facts), [this] { return ready_checks(); });
 
     http::ServerOptions http_options;
     http_options.connections_max = config_.connections_max;
+    http_options.body_timeout = config_.request_timeout;
+    http_options.header_timeout = std::min(http_options.header_timeout, config_.request_timeout);
     http_ = std::make_unique<http::Server>(env_, *rest_, http_options);
 
     resp::Options resp_options;
     resp_options.connections_max = config_.connections_max;
+    resp_options.request_timeout = config_.request_timeout;
     resp_options.durability = durability_name(config_.durability);
-    resp_options.port = config_.resp_addr.port;
+    resp_options.port = resp_listener_->local().port;
     resp_options.on_shutdown = std::move(on_shutdown);
     resp_ = std::make_unique<resp::RespServer>(*kv_, std::move(resp_options), registry_);
 }
@@ -180,8 +200,8 @@ void Node::add_metrics() {
     registrations_.push_back(
         registry_.add_gauge_callback("kvstore_storage_keys", "Keys in all keyspaces.", {}, [this] {
             double keys = 0;
-            for (const replication::ShardStatistics& shard : host_->statistics()) {
-                keys += static_cast<double>(shard.state.key_count);
+            for (const kv::KeyspaceStatistics& keyspace : kv_->statistics()) {
+                keys += static_cast<double>(keyspace.shard.state.key_count);
             }
             return keys;
         }));

@@ -60,6 +60,7 @@ public:
 
 private:
     async::Task<Status> open(Callback<void()> on_shutdown);
+    void warn_of_missing() const;
     async::Task<Status> open_storage();
     void make_front_ends(Callback<void()> on_shutdown);
     Status listen();

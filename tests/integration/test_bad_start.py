@@ -60,6 +60,7 @@ class BadConfiguration(ServerTestCase):
                 self.assertIn("settings.yaml" + place if place.startswith(":") else place, said)
                 self.assertIn(word, said)
         self.assertIn("missing.yaml", self.refused("--config", "missing.yaml"))
+        self.assertIn("cannot read", self.refused("--config", str(self.folder)))
 
 
 class BadSurroundings(ServerTestCase):

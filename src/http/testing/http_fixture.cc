@@ -29,6 +29,17 @@ private:
     std::shared_ptr<End> end_;
 };
 
+std::unique_ptr<RawClient> RawClient::connect(sim::Host& host, const env::Address& server) {
+    auto client = std::make_unique<RawClient>(host.world());
+    auto connected = host.world().block_on(
+        host,
+        host.env().network.connect(
+            server, std::make_unique<Ear>(client->end_), async::Deadline::never()));
+    KVSTORE_ASSERT(connected.ok());
+    client->end_->connection = *connected;
+    return client;
+}
+
 RawClient::~RawClient() {
     if (end_->connection != nullptr) {
         end_->connection->close(env::Connection::CloseMode::kNow);
@@ -135,15 +146,7 @@ std::unique_ptr<RawClient> HttpFixture::connect() {
     if (server_ == nullptr) {
         start();
     }
-    auto client = std::make_unique<RawClient>(world_);
-    auto connected = world_.block_on(
-        machine_,
-        machine_.env().network.connect({.host = machine_.name(), .port = kPort},
-                                       std::make_unique<RawClient::Ear>(client->end_),
-                                       async::Deadline::never()));
-    KVSTORE_ASSERT(connected.ok());
-    client->end_->connection = *connected;
-    return client;
+    return RawClient::connect(machine_, {.host = machine_.name(), .port = kPort});
 }
 
 std::string HttpFixture::ask(std::string_view bytes) {

@@ -21,6 +21,8 @@ namespace kvstore::http::testing {
 // Lifetime  The connection may end before it.
 class RawClient {
 public:
+    // From `host` to `server`. Requires: somebody listens there.
+    static std::unique_ptr<RawClient> connect(sim::Host& host, const env::Address& server);
     explicit RawClient(sim::World& world) : world_(world) {}
     ~RawClient();
     RawClient(const RawClient&) = delete;
@@ -43,7 +45,6 @@ public:
     void read_on();
 
 private:
-    friend class HttpFixture;
     class Ear;
 
     // Shared with the connection, which may live longer than the client.
