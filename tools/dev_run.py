@@ -14,7 +14,7 @@ The server listens on loopback only. In another terminal, try:
   redis-cli set city Utrecht EX 60        and  redis-cli get city
   curl -X PUT localhost:8080/v1/keys/user:1 -d '{"value":"Ada"}'
   curl localhost:8080/v1/keys?prefix=user:
-  bin/kvstore-cli                         (a shell: PUT k v, GET k, REMOVE k)
+  bin/kv_store                            (a shell: PUT k v, GET k, REMOVE k)
 
 Ctrl-C stops it; what was acknowledged is in ./data.
 """
