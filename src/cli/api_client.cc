@@ -13,7 +13,6 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::string_view kRawType = "application/octet-stream";
-constexpr int kIncrementAttemptsMax = 100;
 
 std::optional<json::object> parse_object(const Bytes& text) {
     boost::system::error_code error;
@@ -99,8 +98,12 @@ Status status_of_answer(const http::Response& answer) {
                 "HTTP status " + std::to_string(answer.status) + " " +
                     std::string(http::reason_phrase(answer.status))};
     }
-    if (text_of(*problem, "title") == "corruption") {
-        code = Code::kCorruption;
+    // Codes that share their status with another.
+    for (const Code named :
+         {Code::kCorruption, Code::kWrongType, Code::kOutOfRange, Code::kMemoryFull}) {
+        if (text_of(*problem, "title") == code_name(named)) {
+            code = named;
+        }
     }
     const Effect effect = text_of(*problem, "effect") == "none" ? Effect::kNone : Effect::kUnknown;
     return {code, effect, text_of(*problem, "detail")};
@@ -266,40 +269,17 @@ async::Task<Result<std::uint64_t>> ApiClient::remove(std::vector<Bytes> keys) {
 }
 
 async::Task<Result<std::int64_t>> ApiClient::increment(Bytes key, std::int64_t by) {
-    for (int attempt = 0; attempt < kIncrementAttemptsMax; ++attempt) {
-        auto found = co_await get_record(key);
-        if (!found.ok()) {
-            co_return found.status();
-        }
-        PutOptions options;
-        std::int64_t number = 0;
-        if (found->has_value()) {
-            const json::object& record = **found;
-            const auto old = parse_int64(bytes_of(record, "value").value_or(""));
-            if (!old) {
-                co_return Status(Code::kWrongType, "the value is no integer; nothing was changed");
-            }
-            number = *old;
-            options.if_match = "\"" + std::to_string(number_of(record, "mod_revision")) + "\"";
-            if (record.contains("ttl_seconds")) {
-                const auto left = std::max<std::int64_t>(1, number_of(record, "ttl_seconds"));
-                options.ttl_seconds = static_cast<std::uint64_t>(left);
-            }
-        } else {
-            options.if_none_match = "*";
-        }
-        if (__builtin_add_overflow(number, by, &number)) {
-            co_return Status(Code::kOutOfRange, "the sum leaves 64 bits; nothing was changed");
-        }
-        auto written = co_await put(key, std::to_string(number), std::move(options));
-        if (written.ok()) {
-            co_return number;
-        }
-        if (written.status().code() != Code::kConflict) {
-            co_return written.status();
-        }
+    json::object body;
+    body["by"] = by;
+    http::ClientRequest request;
+    request.method = http::Method::kPost;
+    request.target = target("/v1/keys/" + http::percent_encode(key) + "/increment").text();
+    request.body = json::serialize(body);
+    const auto answer = co_await call_json(std::move(request));
+    if (!answer.ok()) {
+        co_return answer.status();
     }
-    co_return Status(Code::kOverloaded, "too many others change this key; try again");
+    co_return number_of(*answer, "value");
 }
 
 async::Task<Result<json::object>> ApiClient::scan_page(ScanOptions options) {

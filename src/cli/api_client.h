@@ -79,8 +79,9 @@ public:
     async::Task<Result<boost::json::object>> put(Bytes key, Bytes value, PutOptions options);
     // Returns: how many keys existed.
     async::Task<Result<std::uint64_t>> remove(std::vector<Bytes> keys);
-    // Adds `by` by reading and writing on condition, until nobody came between. The lifetime of the
-    // key stays. Errors: kWrongType (no integer), kOutOfRange, kOverloaded (too much contention).
+    // Adds `by` in one request. The lifetime of the key stays.
+    // Errors: kWrongType (no integer), kOutOfRange, and those of call(). Not to be repeated where
+    //         the effect is unknown.
     async::Task<Result<std::int64_t>> increment(Bytes key, std::int64_t by);
     async::Task<Result<boost::json::object>> scan_page(ScanOptions options);
 

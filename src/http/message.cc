@@ -71,6 +71,17 @@ std::optional<std::string_view> find_header(const Headers& headers, std::string_
     return std::nullopt;
 }
 
+std::string_view trim_blanks(std::string_view text) {
+    const std::size_t begin = std::min(text.find_first_not_of(" \t"), text.size());
+    text.remove_prefix(begin);
+    const std::size_t last = text.find_last_not_of(" \t");
+    return text.substr(0, last == std::string_view::npos ? 0 : last + 1);
+}
+
+bool is_media_type(std::string_view header, std::string_view type) {
+    return equals_ignoring_case(trim_blanks(header.substr(0, header.find(';'))), type);
+}
+
 std::optional<std::string_view> Request::parameter(std::string_view name) const {
     for (const auto& [key, value] : query) {
         if (key == name) {

@@ -23,6 +23,11 @@ using Headers = std::vector<std::pair<std::string, std::string>>;
 [[nodiscard]] std::optional<std::string_view> find_header(const Headers& headers,
                                                           std::string_view name);
 
+// Without blanks and tabs at both ends.
+[[nodiscard]] std::string_view trim_blanks(std::string_view text);
+// Whether a Content-Type, or one range of an Accept, is `type`, with whatever parameters.
+[[nodiscard]] bool is_media_type(std::string_view header, std::string_view type);
+
 struct Request {
     Method method = Method::kGet;
     std::string path;  // percent-encoded as it came, without the query

@@ -109,6 +109,15 @@ TEST(HeaderNames, AreComparedWithoutRegardToCase) {
     EXPECT_EQ(find_header({}, "ETag"), std::nullopt);
 }
 
+TEST(MediaTypes, AreComparedWithoutCaseAndParameters) {
+    for (const char* header : {"a/b", " A/B ", "a/b;c=d", "a/b ; c=d", "\ta/b"}) {
+        EXPECT_TRUE(is_media_type(header, "a/b")) << header;
+    }
+    for (const char* header : {"", "a/bc", "a/", "xa/b", "c;a/b", "a/b,c/d"}) {
+        EXPECT_FALSE(is_media_type(header, "a/b")) << header;
+    }
+}
+
 TEST(Methods, HaveTheirNames) {
     for (const Method method : {Method::kGet,
                                 Method::kHead,

@@ -208,9 +208,12 @@ public:
                                                         Bytes key,
                                                         Revision as_of);
     // Several keys at one moment; the answers stand in the order of the keys.
-    async::Task<Result<std::vector<std::optional<OwnedRecord>>>> get_many(CallContext context,
-                                                                          KeyspaceHandle keyspace,
-                                                                          std::vector<Bytes> keys);
+    // Errors: as get(); kTooLarge: the values have more than `values_bytes_max` bytes together.
+    async::Task<Result<std::vector<std::optional<OwnedRecord>>>> get_many(
+        CallContext context,
+        KeyspaceHandle keyspace,
+        std::vector<Bytes> keys,
+        std::size_t values_bytes_max = ~std::size_t{0});
 
     // The views in `command` must live until the call returns: a caller keeps what they show in its
     // own frame.

@@ -77,17 +77,20 @@ async::Task<Result<std::optional<OwnedRecord>>> Kv::get(CallContext context,
     co_return loaded->has_value() ? MaybeRecord(OwnedRecord::copy_of(**loaded)) : MaybeRecord();
 }
 
-async::Task<Result<std::vector<std::optional<OwnedRecord>>>> Kv::get_many(CallContext context,
-                                                                          KeyspaceHandle keyspace,
-                                                                          std::vector<Bytes> keys) {
+async::Task<Result<std::vector<std::optional<OwnedRecord>>>> Kv::get_many(
+    CallContext context,
+    KeyspaceHandle keyspace,
+    std::vector<Bytes> keys,
+    std::size_t values_bytes_max) {
     using Records = std::vector<MaybeRecord>;
     const Inside inside(gate_);
     KVSTORE_CO_CHECK_OK(inside.status());
     KVSTORE_CO_CHECK_OK(co_await begin_read(&env_, context, keyspace));
     const std::uint64_t now = now_ms();
-    auto find = [&keys, now](storage::View* view) -> Result<Records> {
+    auto find = [&keys, now, values_bytes_max](storage::View* view) -> Result<Records> {
         Records records;
         records.reserve(keys.size());
+        std::size_t bytes = 0;
         for (const Bytes& key : keys) {
             ByteView stored;
             KVSTORE_TRY(const bool found, view->find(storage::Table::kCurrent, key, &stored));
@@ -98,6 +101,12 @@ async::Task<Result<std::vector<std::optional<OwnedRecord>>>> Kv::get_many(CallCo
             const auto record = mvcc::decode_record(stored);
             if (!record) {
                 return Status(Code::kCorruption, "unreadable record");
+            }
+            bytes += record->value.size();
+            if (bytes > values_bytes_max) {
+                return Status(Code::kTooLarge,
+                              "the values have more than " + std::to_string(values_bytes_max) +
+                                  " bytes together; ask for fewer keys");
             }
             records.push_back(record->has_expired(now)
                                   ? MaybeRecord()

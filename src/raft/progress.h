@@ -127,16 +127,9 @@ public:
     };
 
     // Groups are small: looking through them is quicker than searching.
-    [[nodiscard]] Progress* find(NodeId id) noexcept {
-        for (Peer& peer : peers_) {
-            if (peer.id == id) {
-                return &peer.progress;
-            }
-        }
-        return nullptr;
-    }
+    [[nodiscard]] Progress* find(NodeId id) noexcept { return find_in<Progress>(peers_, id); }
     [[nodiscard]] const Progress* find(NodeId id) const noexcept {
-        return const_cast<ProgressMap*>(this)->find(id);
+        return find_in<const Progress>(peers_, id);
     }
     // Requires: `id` is not there yet.
     Progress& insert(NodeId id, Progress progress);
@@ -149,6 +142,16 @@ public:
     [[nodiscard]] std::size_t size() const noexcept { return peers_.size(); }
 
 private:
+    template <typename Found, typename Peers>
+    [[nodiscard]] static Found* find_in(Peers& peers, NodeId id) noexcept {
+        for (auto& peer : peers) {
+            if (peer.id == id) {
+                return &peer.progress;
+            }
+        }
+        return nullptr;
+    }
+
     std::vector<Peer> peers_;  // sorted by id
 };
 

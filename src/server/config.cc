@@ -178,6 +178,9 @@ Status set_replication_factor(std::uint32_t& to, std::string_view text) {
 
 constexpr std::uint64_t kMiB = 1ULL << 20U;
 constexpr std::uint64_t kTiB = 1ULL << 40U;
+// The records of keyspaces are keys and values too.
+constexpr std::uint64_t kKeyBytesMin = 256;
+constexpr std::uint64_t kValueBytesMin = 1024;
 
 std::string show_bool(bool value) {
     return value ? "true" : "false";
@@ -291,13 +294,17 @@ const std::array kSettings{
             /*is_flag=*/true},
     Setting{"limits.key_bytes_max",
             "largest key",
-            [](C& c, T t) { return set_size(c.limits.key_bytes_max, t, 1, mvcc::kKeyBytesMax); },
+            [](C& c, T t) {
+                return set_size(c.limits.key_bytes_max, t, kKeyBytesMin, mvcc::kKeyBytesMax);
+            },
             [](const C& c) {
                 return std::to_string(c.limits.key_bytes_max);
             }},
     Setting{"limits.value_bytes_max",
             "largest value",
-            [](C& c, T t) { return set_size(c.limits.value_bytes_max, t, 1, 24 * kMiB); },
+            [](C& c, T t) {
+                return set_size(c.limits.value_bytes_max, t, kValueBytesMin, mvcc::kValueBytesMax);
+            },
             [](const C& c) {
                 return std::to_string(c.limits.value_bytes_max);
             }},

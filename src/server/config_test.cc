@@ -145,6 +145,8 @@ TEST_F(Configuration, RefusesValuesThatMakeNoSenseAndKeepsTheOldOne) {
         {"default_history", "10"},
         {"insecure", "maybe"},
         {"limits.key_bytes_max", "0"},
+        {"limits.key_bytes_max", "255"},
+        {"limits.value_bytes_max", "1023"},
         {"limits.key_bytes_max", "1MiB"},
         {"limits.value_bytes_max", "25MiB"},
         {"limits.batch_items_max", "0"},

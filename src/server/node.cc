@@ -183,6 +183,15 @@ void Node::add_metrics() {
     wal_counter("kvstore_storage_operations_total",
                 "Commands that the shards of this node took.",
                 &storage::WalStatistics::entry_count);
+    registrations_.push_back(registry_.add_gauge_callback(
+        "kvstore_http_connections_open", "Connections of HTTP clients now.", {}, [this] {
+            return static_cast<double>(http_->statistics().connection_count);
+        }));
+    registrations_.push_back(registry_.add_counter_callback(
+        "kvstore_http_refused_total",
+        "Requests and connections that were malformed, too large, too slow or too many.",
+        {},
+        [this] { return static_cast<double>(http_->statistics().refused_count); }));
     // A group of one is its own leader from the start.
     registry_.add_counter("kvstore_raft_leader_elections_total",
                           "Elections that a replica of this node won.");

@@ -107,6 +107,8 @@ TEST_F(NodeOnSim, ShowsTheMetricsThatArePromised) {
                              "kvstore_storage_compaction_duration_seconds ",
                              "kvstore_storage_operations_total ",
                              "kvstore_wal_syncs_total ",
+                             "kvstore_http_connections_open 1\n",
+                             "kvstore_http_refused_total 0\n",
                              "kvstore_storage_keys 1\n"}) {
         EXPECT_THAT(metrics, HasSubstr("\n" + std::string(name))) << name;
     }
@@ -173,6 +175,22 @@ TEST_F(NodeOnSim, RefusesAConfigurationThatContradictsItself) {
     // Nothing was made.
     const auto listed = world_.block_on(machine_, machine_.env().disk.list(""));
     EXPECT_TRUE(!listed.ok() || listed->empty());
+}
+
+// It did not start, since the records of keyspaces were too large.
+TEST_F(NodeOnSim, StartsWithTheLowestLimitsAndMakesKeyspaces) {
+    for (const char* name : {"limits.key_bytes_max", "limits.value_bytes_max"}) {
+        const Setting& setting = *find_setting(name);
+        int low = 1;
+        while (!setting.set(config_, std::to_string(low)).ok()) {
+            ++low;
+        }
+    }
+    must_start();
+    const std::string body = R"({"name":")" + std::string(128, 'n') + R"(","engine":"memory"})";
+    EXPECT_THAT(http("POST /v1/keyspaces HTTP/1.1\r\nContent-Length: " +
+                     std::to_string(body.size()) + "\r\n\r\n" + body),
+                StartsWith("HTTP/1.1 201 "));
 }
 
 TEST_F(NodeOnSim, LeavesNothingBehindWhenAPortIsTaken) {

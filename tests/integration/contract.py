@@ -52,21 +52,21 @@ class Contract:
             node = found
         return node
 
-    def path_of(self, target):
+    def path_of(self, method, target):
         """The template of a target, and the names in its query."""
         path, _, query = target.partition("?")
         if path in self.document["paths"]:
             return path, query
-        for template in self.document["paths"]:
-            # A key may hold slashes.
+        for template, item in sorted(self.document["paths"].items(), key=lambda entry: -len(entry[0])):
+            # A key may hold slashes, and end as the path of another operation does.
             pattern = re.sub(r"\\\{\w+\\\}", "(.+)", re.escape(template))
-            if "{" in template and re.fullmatch(pattern, path):
+            if "{" in template and method.lower() in item and re.fullmatch(pattern, path):
                 return template, query
-        raise ContractBroken(f"{path} is not in the contract")
+        raise ContractBroken(f"{method} {path} is not in the contract")
 
     def check(self, method, target, answer):
         """Raises ContractBroken where `answer` is not one that the contract knows."""
-        template, query = self.path_of(target)
+        template, query = self.path_of(method, target)
         item = self.document["paths"][template]
         operation = item.get(method.lower())
         if operation is None:

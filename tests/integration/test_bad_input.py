@@ -248,6 +248,28 @@ class BadInput(ServerTestCase):
             self.assertEqual(self.shared.http("GET", "/livez").status, 200)
 
 
+class Slowness(ServerTestCase):
+    def test_requests_that_never_end_give_their_places_back(self):
+        server = self.started("--limits-request-timeout", "1s", "--limits-connections-max", "3")
+        halves = ((server.resp_port, b"*2\r\n$3\r\n", b"-ERR Protocol error: the request did not arrive in time\r\n"),
+                  (server.http_port, b"GET /", b"HTTP/1.1 408 "),
+                  (server.http_port, b"PUT /v1/keys/a HTTP/1.1\r\nContent-Length: 9\r\n\r\n{", b"HTTP/1.1 408 "))  # fmt: skip
+        for port, half, word in halves:
+            with contextlib.ExitStack() as stack:
+                slow = [stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+                        for _ in range(3)]  # fmt: skip
+                for connection in slow:
+                    connection.sendall(half)
+                for connection in slow:
+                    self.assertTrue(connection.recv(65536).startswith(word))
+                    self.assertEqual(connection.recv(65536), b"")
+        with server.redis() as redis:
+            self.assertEqual(redis("PING"), "PONG")
+            time.sleep(1.5)
+            self.assertEqual(redis("PING"), "PONG")
+        self.assertEqual(server.http("GET", "/livez").status, 200)
+
+
 class Greed(ServerTestCase):
     def test_a_client_that_never_reads_its_replies_costs_bounded_memory(self):
         server = self.started("--default-engine", "memory")

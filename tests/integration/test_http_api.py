@@ -1,6 +1,8 @@
 """The HTTP API does what api/openapi.yaml says: every path, and every answer's form."""
 
 import base64
+import contextlib
+import threading
 import time
 import unittest
 import urllib.parse
@@ -65,7 +67,8 @@ class HttpApi(ServerTestCase):
         pair = {"key": "old", "value": "1"}
         for method, target, body, status in (
             ("PUT", "/v1/keys/a", {"value": "1"}, 201), ("GET", "/v1/keys/a", None, 200),
-            ("DELETE", "/v1/keys/a", None, 200), ("GET", "/v1/keys", None, 200),
+            ("DELETE", "/v1/keys/a", None, 200), ("POST", "/v1/keys/n/increment", None, 200),
+            ("GET", "/v1/keys", None, 200),
             ("POST", "/v1/batch/put", {"items": [{"key": "b", "value": "2"}]}, 200),
             ("POST", "/v1/batch/get", {"keys": ["b", "absent"]}, 200),
             ("POST", "/v1/batch/delete", {"keys": ["b", {"key": "absent"}]}, 200),
@@ -205,6 +208,55 @@ class HttpApi(ServerTestCase):
             with self.subTest(consistency):
                 read = self.call("GET", self.at("a", consistency=consistency))
                 self.assertEqual(read.json()["value"], "1")
+
+    # ---- numbers ----
+
+    def add(self, key, body=None, status=200, headers=None):
+        target = key_path(key) + "/increment?" + urllib.parse.urlencode({"keyspace": self.space})
+        return self.call("POST", target, body, headers, status)
+
+    def test_numbers_are_counted_in_one_request(self):
+        first = self.add("n")
+        self.assertEqual((first.json()["value"], first.json()["created"]), (1, True))
+        self.assertEqual(self.add("n", {"by": -43}).json()["value"], -42)
+        read = self.call("GET", self.at("n"))
+        self.assertEqual((read.json()["value"], read.json()["version_count"]), ("-42", 2))
+        self.assertEqual(self.add("n", {"by": 2**63 - 1}).json()["value"], 2**63 - 43)
+        problem = self.add("n", {"by": 43}, 409).json()
+        self.assertEqual((problem["title"], problem["effect"]), ("out of range", "none"))
+        self.put("text", "a")
+        problem = self.add("text", None, 409).json()
+        self.assertEqual((problem["title"], problem["effect"]), ("wrong type", "none"))
+        for bad in ({"by": 1.5}, {"by": "1"}, {"by": 2**63}, {"ttl_seconds": 0}, []):
+            with self.subTest(bad):
+                self.assertEqual(self.add("n", bad, 400).json()["effect"], "none")
+
+    def test_numbers_keep_their_lifetime_and_take_another(self):
+        self.put("n", "1", ttl_seconds=1000)
+        self.add("n")
+        self.assertIn(self.call("GET", self.at("n")).json()["ttl_seconds"], range(900, 1001))
+        self.add("n", {"ttl_seconds": 5000})
+        self.assertIn(self.call("GET", self.at("n")).json()["ttl_seconds"], range(4900, 5001))
+
+    def test_a_conditional_count_is_safe_to_repeat(self):
+        etag = self.add("n").headers["etag"]
+        self.add("n", headers={"If-Match": etag})
+        self.assertEqual(self.add("n", None, 412, {"If-Match": etag}).json()["current_value"], "2")
+
+    def test_counts_of_many_clients_are_all_kept(self):
+        target = key_path("n") + "/increment?" + urllib.parse.urlencode({"keyspace": self.space})
+
+        def count():
+            with contextlib.closing(Http(self.shared.http_port)) as client:
+                for _ in range(50):
+                    assert client.request("POST", target).status == 200
+
+        clients = [threading.Thread(target=count) for _ in range(8)]
+        for client in clients:
+            client.start()
+        for client in clients:
+            client.join()
+        self.assertEqual(self.call("GET", self.at("n")).json()["value"], "400")
 
     # ---- pages ----
 

@@ -37,12 +37,15 @@ json::object problem_body(unsigned status, std::string_view title, std::string_v
         type += c == ' ' || c == '/' ? '-' : c;
     }
     // Details may quote what a client sent, which need not be UTF-8.
-    std::string clean;
-    append_json_escaped(clean, detail);
+    std::string clean(detail);
+    if (!is_utf8(detail)) {
+        clean.clear();
+        append_json_escaped(clean, detail);
+    }
     return {{"type", type},
             {"title", title},
             {"status", status},
-            {"detail", is_utf8(detail) ? std::string(detail) : clean},
+            {"detail", clean},
             {"effect", "none"}};
 }
 
@@ -65,7 +68,7 @@ unsigned http_status(Code code) {
         case Code::kTooLarge: return 413;
         case Code::kConflict: return 412;
         case Code::kWrongType: return 409;
-        case Code::kOutOfRange: return 400;
+        case Code::kOutOfRange: return 409;
         case Code::kCompacted: return 410;
         case Code::kFutureRevision: return 400;
         case Code::kNotLeader: return 503;
@@ -202,6 +205,20 @@ Result<std::optional<std::uint64_t>> number_member(const json::object& from,
                        std::to_string(low) + " to " + std::to_string(high));
     }
     return std::optional<std::uint64_t>(number);
+}
+
+Result<std::optional<std::int64_t>> integer_member(const json::object& from,
+                                                   std::string_view name) {
+    const json::value* value = from.if_contains(name);
+    if (value == nullptr || value->is_null()) {
+        return std::optional<std::int64_t>();
+    }
+    boost::system::error_code error;
+    const auto number = value->to_number<std::int64_t>(error);
+    if (error) {
+        return invalid("'" + std::string(name) + "' must be a whole number of 64 bits");
+    }
+    return std::optional<std::int64_t>(number);
 }
 
 Result<std::optional<std::uint64_t>> number_parameter(const http::Request& request,

@@ -12,6 +12,9 @@ namespace {
 
 namespace json = boost::json;
 
+// Of the values in one answer. A key may be asked for many times.
+constexpr std::size_t kAnswerBytesMax = 64U << 20U;
+
 struct BatchItem {
     Bytes key;
     Bytes value;
@@ -161,7 +164,7 @@ async::Task<http::Response> RestService::batch_get(http::Request request) {
     if (keyspace == nullptr) {
         co_return keyspace_not_found(request);
     }
-    const auto records = co_await kv_.get_many(*context, keyspace, *keys);
+    const auto records = co_await kv_.get_many(*context, keyspace, *keys, kAnswerBytesMax);
     if (!records.ok()) {
         co_return problem(records.status());
     }

@@ -1,6 +1,7 @@
 // PUT, GET, DELETE /v1/keys/{key} and GET /v1/keys.
 #include "frontend/rest/internal/keys.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -17,12 +18,28 @@ constexpr std::string_view kRawType = "application/octet-stream";
 
 bool wants_raw(const http::Request& request) {
     const auto accept = request.header("Accept");
-    return accept && accept->starts_with(kRawType);
+    return accept && http::is_media_type(accept->substr(0, accept->find(',')), kRawType);
 }
 
 bool is_raw(const http::Request& request) {
     const auto type = request.header("Content-Type");
-    return type && type->starts_with(kRawType);
+    return type && http::is_media_type(*type, kRawType);
+}
+
+// Whether If-None-Match names the record: '*', or a list of ETags, which proxies may have weakened.
+bool lists_etag(std::string_view list, std::string_view etag) {
+    while (!list.empty()) {
+        const std::size_t comma = std::min(list.find(','), list.size());
+        std::string_view item = http::trim_blanks(list.substr(0, comma));
+        list.remove_prefix(std::min(comma + 1, list.size()));
+        if (item.starts_with("W/")) {
+            item.remove_prefix(2);
+        }
+        if (item == etag || item == "*") {
+            return true;
+        }
+    }
+    return false;
 }
 
 http::Response record_response(const http::Request& request,
@@ -32,7 +49,8 @@ http::Response record_response(const http::Request& request,
                                std::uint64_t now_ms) {
     const std::string etag = etag_of(record.mod_revision);
     http::Response response;
-    if (request.header("If-None-Match") == etag) {
+    const auto none_match = request.header("If-None-Match");
+    if (none_match && lists_etag(*none_match, etag)) {
         response.status = 304;
     } else if (wants_raw(request)) {
         response.content_type = kRawType;
@@ -131,7 +149,12 @@ Result<mvcc::ScanRequest> read_scan(const http::Request& request, const kv::Limi
         if (!place) {
             return Status(Code::kInvalidArgument, "?cursor= must be what an earlier page gave");
         }
-        (scan.reverse ? scan.to : scan.from) = *place;
+        // Within the range, whoever made the cursor.
+        if (scan.reverse) {
+            scan.to = scan.to.empty() ? *place : std::min<Bytes>(scan.to, *place);
+        } else {
+            scan.from = std::max<Bytes>(scan.from, *place);
+        }
     }
     return scan;
 }
@@ -140,7 +163,7 @@ Result<mvcc::ScanRequest> read_scan(const http::Request& request, const kv::Limi
 
 // The answer at once, where the record is in memory and the request is plain.
 bool RestService::try_get_key(const http::Request& request, http::Response& response) {
-    if (!request.query.empty()) {
+    if (!request.query.empty() || request.header("Kvstore-Timeout")) {
         return false;
     }
     const auto key =
@@ -210,6 +233,10 @@ async::Task<http::Response> RestService::put_key(http::Request request) {
     if (done.code == Code::kConflict) {
         co_return precondition_failed(done.previous);
     }
+    const Status failed = operation_status(done);
+    if (!failed.ok()) {
+        co_return problem(failed);
+    }
     json::object body = write_body(*outcome, write->wants_previous);
     body["created"] = !done.had_previous;
     http::Response response = json_response(done.had_previous ? 200 : 201, body);
@@ -241,6 +268,10 @@ async::Task<http::Response> RestService::delete_key(http::Request request) {
     const kv::OperationOutcome& done = outcome->operations.front();
     if (done.code == Code::kConflict) {
         co_return precondition_failed(done.previous);
+    }
+    const Status failed = operation_status(done);
+    if (!failed.ok()) {
+        co_return problem(failed);
     }
     json::object body = write_body(*outcome, write->wants_previous);
     body["deleted"] = done.number;

@@ -23,8 +23,13 @@ std::optional<Revision> parse_etag(std::string_view text) {
 
 }  // namespace
 
-Result<Bytes> rest_of_path(const http::Request& request, std::string_view prefix) {
-    auto decoded = http::percent_decode(std::string_view(request.path).substr(prefix.size()));
+Result<Bytes> rest_of_path(const http::Request& request,
+                           std::string_view prefix,
+                           std::string_view suffix) {
+    std::string_view part = request.path;
+    part.remove_prefix(prefix.size());
+    part.remove_suffix(suffix.size());
+    auto decoded = http::percent_decode(part);
     if (!decoded) {
         return invalid("the path has a malformed percent escape");
     }
@@ -98,8 +103,9 @@ Status operation_status(const kv::OperationOutcome& outcome) {
         case Code::kOk:
         case Code::kConflict:
         case Code::kNotFound: return {};
-        case Code::kInvalidArgument: return invalid("the value is no number");
-        case Code::kOutOfRange: return {outcome.code, "the result would be out of range"};
+        case Code::kInvalidArgument:
+            return {Code::kWrongType, "the value is no whole number of 64 bits"};
+        case Code::kOutOfRange: return {outcome.code, "the sum would not fit 64 bits"};
         case Code::kTooLarge: return {outcome.code, "the result would be too large"};
         default: return {outcome.code, std::string(code_name(outcome.code))};
     }

@@ -47,8 +47,10 @@ async::Task<http::Response> RestService::legacy_set(http::Request request) {
     mvcc::Command command;
     command.operations.push_back(operation);
     const auto outcome = co_await kv_.execute(kv::CallContext(), kv_.default_keyspace(), &command);
-    if (!outcome.ok()) {
-        co_return problem(outcome.status());
+    const Status failed =
+        outcome.ok() ? operation_status(outcome->operations.front()) : outcome.status();
+    if (!failed.ok()) {
+        co_return problem(failed);
     }
     co_return json_response(200, json::object{{"message", "success"}});
 }
@@ -90,8 +92,10 @@ async::Task<http::Response> RestService::legacy_delete(http::Request request) {
     mvcc::Command command;
     command.operations.push_back(operation);
     const auto outcome = co_await kv_.execute(kv::CallContext(), kv_.default_keyspace(), &command);
-    if (!outcome.ok()) {
-        co_return problem(outcome.status());
+    const Status failed =
+        outcome.ok() ? operation_status(outcome->operations.front()) : outcome.status();
+    if (!failed.ok()) {
+        co_return problem(failed);
     }
     if (outcome->operations.front().number == 0) {
         co_return key_not_found(*key);

@@ -10,7 +10,7 @@
 
 namespace kvstore::rest {
 
-// A path, exact or with everything below it, and what it answers to each method.
+// A path, exact or with a name in it, and what it answers to one method.
 struct RestService::Route {
     using Answer = async::Task<http::Response> (RestService::*)(http::Request);
 
@@ -18,9 +18,14 @@ struct RestService::Route {
     std::string_view path;
     bool is_prefix;  // `path` ends in '/', and what follows is a name
     Answer answer;
+    std::string_view suffix = {};  // behind the name
 
     [[nodiscard]] bool matches(std::string_view requested) const {
-        return is_prefix ? requested.starts_with(path) : requested == path;
+        if (!is_prefix) {
+            return requested == path;
+        }
+        return requested.size() >= path.size() + suffix.size() && requested.starts_with(path) &&
+               requested.ends_with(suffix);
     }
 };
 
@@ -31,6 +36,7 @@ const std::vector<RestService::Route>& RestService::routes() {
         {kGet, kKeysPrefix, true, &S::get_key},
         {kPut, kKeysPrefix, true, &S::put_key},
         {kDelete, kKeysPrefix, true, &S::delete_key},
+        {kPost, kKeysPrefix, true, &S::increment_key, kIncrementSuffix},
         {kGet, "/v1/keys", false, &S::list_keys},
         {kPost, "/v1/batch/put", false, &S::batch_put},
         {kPost, "/v1/batch/get", false, &S::batch_get},

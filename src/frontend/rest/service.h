@@ -61,6 +61,7 @@ private:
     async::Task<http::Response> get_key(http::Request request);
     async::Task<http::Response> put_key(http::Request request);
     async::Task<http::Response> delete_key(http::Request request);
+    async::Task<http::Response> increment_key(http::Request request);
     async::Task<http::Response> list_keys(http::Request request);
 
     // ---- batches ----

@@ -196,9 +196,14 @@ std::optional<World> Universe::after(const World& world, const Action& action) {
     }
     const End& end = action.cut > 0 ? found.cuts[action.cut - 1U] : found.end;
     next.members[action.member] = end.member;
-    next.entries += action.kind == EventKind::kPropose ? 1 : 0;
-    next.changes += action.kind == EventKind::kChange ? 1 : 0;
-    next.crashes += action.kind == EventKind::kCrash || action.cut > 0 ? 1 : 0;
+    const auto count = [](std::uint8_t& counter, bool one_more) {
+        if (one_more) {
+            ++counter;
+        }
+    };
+    count(next.entries, action.kind == EventKind::kPropose);
+    count(next.changes, action.kind == EventKind::kChange);
+    count(next.crashes, action.kind == EventKind::kCrash || action.cut > 0);
     if (end.notes != 0) {
         next.onlooker = learned(world.onlooker, end.notes);
     }

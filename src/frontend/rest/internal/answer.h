@@ -56,7 +56,11 @@ Result<std::optional<std::uint64_t>> number_member(const boost::json::object& fr
                                                    std::uint64_t low,
                                                    std::uint64_t high);
 
-// The same of a query parameter.
+// Errors: kInvalidArgument when it is there and no whole number of 64 bits.
+Result<std::optional<std::int64_t>> integer_member(const boost::json::object& from,
+                                                   std::string_view name);
+
+// As number_member(), of a query parameter.
 Result<std::optional<std::uint64_t>> number_parameter(const http::Request& request,
                                                       std::string_view name,
                                                       std::uint64_t low,

@@ -14,6 +14,7 @@
 namespace kvstore::rest {
 
 inline constexpr std::string_view kKeysPrefix = "/v1/keys/";
+inline constexpr std::string_view kIncrementSuffix = "/increment";
 inline constexpr std::uint64_t kTtlSecondsMax = 10ULL * 366 * 24 * 3600;
 
 // A condition that owns what it compares with.
@@ -27,8 +28,11 @@ struct OwnedCondition {
     }
 };
 
-// Everything behind `prefix` in the path, decoded. Errors: kInvalidArgument.
-Result<Bytes> rest_of_path(const http::Request& request, std::string_view prefix);
+// Everything between `prefix` and `suffix` in the path, decoded. Errors: kInvalidArgument.
+// Requires: the path begins and ends so.
+Result<Bytes> rest_of_path(const http::Request& request,
+                           std::string_view prefix,
+                           std::string_view suffix = {});
 
 // If-Match and If-None-Match with a revision or '*'. Errors: kInvalidArgument.
 Result<OwnedCondition> header_condition(const http::Request& request);
@@ -44,7 +48,8 @@ void set_ttl(mvcc::Operation& operation,
              const std::optional<std::uint64_t>& ttl_seconds,
              std::uint64_t now_ms);
 
-// An operation's error that is no failed condition; ok otherwise.
+// An operation's error that is no failed condition; ok otherwise. It changed nothing.
+// Returns: kWrongType (no integer), kOutOfRange (overflow), kTooLarge, ...
 [[nodiscard]] Status operation_status(const kv::OperationOutcome& outcome);
 
 }  // namespace kvstore::rest
