@@ -23,12 +23,12 @@ struct Hello {
     std::uint32_t version = kProtocolVersion;
     std::uint32_t version_min = kProtocolVersionMin;
     std::uint64_t cluster = 0;  // 0: belongs to none yet
-    NodeId node;                // 0: has no number in the cluster yet
+    NodeId node{};              // 0: has no number in the cluster yet
     std::uint64_t store = 0;    // drawn when the data directory was made; a wiped node has another
     std::uint64_t incarnation = 0;  // rises with every start
-    NodeId target;                  // who should answer; 0: whoever it is
-    std::string name;               // as its owner called it (--id)
-    std::string address;            // where it listens for peers, as others reach it
+    NodeId target{};                // who should answer; 0: whoever it is
+    std::string name{};             // as its owner called it (--id)
+    std::string address{};          // where it listens for peers, as others reach it
 };
 
 void encode_hello(const Hello& hello, Bytes& to);
