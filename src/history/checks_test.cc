@@ -93,7 +93,8 @@ TEST(Durability, NamesTheLostWrite) {
         1 40 50 read -> a)"));
 
     ASSERT_EQ(report.violations.size(), 1);
-    EXPECT_THAT(report.violations.front().reason, HasSubstr(R"(write "b" is lost)"));
+    EXPECT_THAT(report.violations.front().reason,
+                HasSubstr(R"(lost, though acknowledged: write "b")"));
     EXPECT_THAT(report.violations.front().window, ElementsAre(0, 1, 2));
     EXPECT_EQ(report.violations.front().culprit, 2);
 }

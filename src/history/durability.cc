@@ -76,7 +76,7 @@ private:
         if (writers->latest_return < history_[*last_begun_].called) {
             complain(read,
                      writers->places,
-                     "an acknowledged " + operation_text(history_[*last_begun_]) + " is lost");
+                     "lost, though acknowledged: " + operation_text(history_[*last_begun_]));
         }
     }
 

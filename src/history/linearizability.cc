@@ -9,9 +9,6 @@
 namespace kvstore::history {
 namespace {
 
-// Of what deciding may cost, how much explaining may cost: it asks the question again and again.
-constexpr std::uint64_t kExplainBudgetFactor = 4;
-
 internal::Role role_of(const Operation& operation, Consistency fallback) {
     const bool is_weak = operation.kind == OperationKind::kRead &&
                          operation.consistency.value_or(fallback) != Consistency::kLinearizable;
@@ -43,9 +40,9 @@ void check_linearizability(const History& history,
         report.undecided.emplace_back(key.key);
     }
     if (verdict == Verdict::kViolated) {
+        // Explaining asks the question again and again, and may cost as much as deciding may.
         report.add(report.wants_violation()
-                       ? internal::explain(
-                             history, key, roles, {.budget = options.budget * kExplainBudgetFactor})
+                       ? internal::explain(history, key, roles, {.budget = options.budget})
                        : Violation());
     }
 }

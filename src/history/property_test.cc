@@ -255,6 +255,16 @@ TEST(LargeHistory, OfCountersIsDecided) {
     EXPECT_EQ(verify(history).verdict(), Verdict::kHolds);
 }
 
+// A hot counter: 50 clients at a time, a tenth of the increments without an answer.
+TEST(LargeHistory, OfOneCounterIsDecided) {
+    using enum OperationKind;
+    Random random(first_seed());
+    GenerateOptions options = large({kRead, kIncrement}, 0);
+    options.operations = 5000;
+    options.keys = 1;
+    EXPECT_EQ(check_linearizability(generate(options, random)).verdict(), Verdict::kHolds);
+}
+
 TEST(LargeHistory, OfOneKeyIsDecided) {
     using enum OperationKind;
     Random random(first_seed());

@@ -8,6 +8,9 @@
 namespace kvstore::history::internal {
 namespace {
 
+// The share of the effort that one question may take.
+constexpr std::uint64_t kTrials = 16;
+
 class Explanation {
 public:
     Explanation(const History& history,
@@ -40,7 +43,11 @@ private:
 
     bool is_violated(const std::vector<Role>& roles) {
         Problem problem = make_problem(history_, key_.places, roles);
-        return judge(problem, effort_) == Verdict::kViolated;
+        // One hard question must not use up what the others need.
+        Effort trial{.budget = std::min(effort_.budget / kTrials, effort_.budget - effort_.spent)};
+        const Verdict verdict = judge(problem, trial);
+        effort_.spent = std::min(effort_.spent + trial.spent, effort_.budget);
+        return verdict == Verdict::kViolated;
     }
 
     // What was known when the first `count` of `by_return` had returned.

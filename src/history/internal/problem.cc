@@ -83,7 +83,7 @@ Verdict judge(Problem& problem, Effort& effort) {
     }
     if (const auto verdict = judge_by_zones(problem)) {
         // Linear work counts too, so that many small questions end as well.
-        effort.spent += 1 + problem.steps.size() / 8;
+        effort.spent += 1 + problem.steps.size() / 64;
         return *verdict;
     }
     Search search(problem, effort.budget - effort.spent);

@@ -1,6 +1,7 @@
 #include "history/internal/search.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <tuple>
 #include <utility>
@@ -13,6 +14,15 @@ namespace {
 // Of what one remembered configuration may hold before it counts as two.
 constexpr std::size_t kConfigurationBytes = 128;
 
+// The sum that a step needs to stand there; the greatest number where any will do.
+std::int64_t needed_number(const Transition& transition, const States& states) {
+    constexpr std::int64_t kAny = std::numeric_limits<std::int64_t>::max();
+    if (transition.need == Need::kExactly) {
+        return states.number(transition.state).value_or(kAny);
+    }
+    return transition.need == Need::kNumber ? transition.amount : kAny;
+}
+
 }  // namespace
 
 Search::Search(Problem& problem, std::uint64_t budget) : problem_(problem), budget_(budget) {
@@ -20,6 +30,9 @@ Search::Search(Problem& problem, std::uint64_t budget) : problem_(problem), budg
         const Transition& transition = step.transition;
         only_appends_ = only_appends_ && (transition.effect == Effect::kKeep ||
                                           transition.effect == Effect::kAppend);
+        only_raises_ =
+            only_raises_ && (transition.effect == Effect::kKeep ||
+                             (transition.effect == Effect::kAdd && transition.delta >= 0));
         only_sets_ =
             only_sets_ && (transition.effect == Effect::kKeep || transition.effect == Effect::kSet);
     }
@@ -27,6 +40,7 @@ Search::Search(Problem& problem, std::uint64_t budget) : problem_(problem), budg
     link_entries();
     name_twins();
     count_needs();
+    find_least_needed();
     taken_.resize(order_.size() / 64 + 1);
 }
 
@@ -123,6 +137,14 @@ void Search::count_needs() {
         if (!is_certain(number) && !transition.is_blind()) {
             asking_.push_back(number);
         }
+    }
+}
+
+void Search::find_least_needed() {
+    least_needed_.resize(certain_count_ + 1, std::numeric_limits<std::int64_t>::max());
+    for (Number number = certain_count_; number-- > 0;) {
+        least_needed_[number] = std::min(
+            least_needed_[number + 1], needed_number(step_of(number).transition, problem_.states));
     }
 }
 
@@ -265,7 +287,7 @@ bool Search::try_candidate(Number number, std::uint32_t candidate) {
     if (only_sets_ && *after != state_ && leaves_dead_value(number)) {
         return false;
     }
-    if (only_appends_ && outgrows_needs(*after, number)) {
+    if ((only_appends_ || only_raises_) && outgrows_needs(*after, number)) {
         return false;
     }
     ++spent_;
@@ -292,21 +314,32 @@ bool Search::leaves_dead_value(Number number) const {
     return needers_[state_.value()] > (needs_it ? 1U : 0U) && givers_[state_.value()] == 0;
 }
 
-// Whether a step that is not taken needs a value that `after` is not the beginning of.
+// Whether `other` needs a value that `after` cannot grow to.
+bool Search::is_outgrown(Number other, State after) const {
+    const Transition& transition = step_of(other).transition;
+    if (only_raises_) {
+        return needed_number(transition, problem_.states) < *problem_.states.number(after);
+    }
+    if (transition.need != Need::kExactly || after == kAbsent) {
+        return false;
+    }
+    const MaybeValue& needed = problem_.states.value(transition.state);
+    return !needed || !needed->starts_with(*problem_.states.value(after));
+}
+
 bool Search::outgrows_needs(State after, Number number) const {
-    const ByteView grown = problem_.states.value(after).has_value()
-                               ? ByteView(*problem_.states.value(after))
-                               : ByteView();
-    const auto is_outgrown = [&](Number other) {
-        const Transition& transition = step_of(other).transition;
-        const MaybeValue& needed = problem_.states.value(transition.state);
-        return other != number && transition.need == Need::kExactly && after != kAbsent &&
-               !(needed && needed->starts_with(grown));
-    };
-    bool outgrows =
-        last_needer_ < certain_count_ && !is_taken(last_needer_) && is_outgrown(last_needer_);
-    for_each_open([&](Number other) { outgrows = outgrows || is_outgrown(other); });
-    return outgrows;
+    bool outgrows = false;
+    for_each_open([&](Number other) {
+        outgrows = outgrows || (other != number && is_outgrown(other, after));
+    });
+    if (only_raises_) {
+        // No step from there on is taken.
+        const Number rest =
+            std::max({frontier_, highest_, is_certain(number) ? number + 1 : Number{0}});
+        return outgrows || least_needed_[rest] < *problem_.states.number(after);
+    }
+    return outgrows || (last_needer_ < certain_count_ && !is_taken(last_needer_) &&
+                        last_needer_ != number && is_outgrown(last_needer_, after));
 }
 
 // Returns: false where this configuration was tried before.

@@ -14,7 +14,8 @@
 // * Twins. Of equal steps the one with the earliest deadline goes first, of uncertain ones the one
 //   with the earliest call: two of them may trade places.
 // * Dead values. A state is not left while a certain step needs it and none can bring it back.
-// * Where values only grow, each must be the beginning of those that later steps need.
+// * Where values only grow, by appends or by increments, none may grow beyond what a step needs
+//   that is not taken yet.
 // * Uncertain steps are taken only where some step accepts what they leave and makes use of it. One
 //   before a blind write could as well never have happened.
 #pragma once
@@ -69,6 +70,7 @@ private:
     void link_entries();
     void name_twins();
     void count_needs();
+    void find_least_needed();
     [[nodiscard]] bool has_impossible_need() const;
 
     [[nodiscard]] const Step& step_of(Number number) const {
@@ -95,6 +97,7 @@ private:
     bool try_candidate(Number number, std::uint32_t candidate);
     [[nodiscard]] bool leaves_dead_value(Number number) const;
     [[nodiscard]] bool outgrows_needs(State after, Number number) const;
+    [[nodiscard]] bool is_outgrown(Number other, State after) const;
     bool remember();
 
     void take(Number number, Frame frame, State after);
@@ -110,9 +113,11 @@ private:
     Problem& problem_;
     std::uint64_t budget_;
     std::uint64_t spent_ = 0;
-    bool only_appends_ = true;  // so that values only grow
+    bool only_appends_ = true;  // so that values only grow longer
     Number last_needer_ = 0;    // the last certain step that needs one value; none: the count
-    bool only_sets_ = true;     // no increments, no appends: what can be written is known
+    bool only_raises_ = true;   // increments by nothing negative, so that sums only grow
+    std::vector<std::int64_t> least_needed_;  // of the certain steps from each number on
+    bool only_sets_ = true;  // no increments, no appends: what can be written is known
 
     std::vector<std::uint32_t> order_;  // the step of each number
     Number certain_count_ = 0;
