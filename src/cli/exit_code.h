@@ -14,6 +14,7 @@ enum class ExitCode : int {
     kUnavailable = 4,    // client: unreachable or timed out
     kDenied = 5,
     kConflict = 6,     // client: a condition did not hold
+    kUndecided = 7,    // verify: the budget was spent before there was an answer
     kDiskFull = 10,    // server
     kCorruption = 12,  // server and checks: damaged data was found
 };

@@ -16,6 +16,7 @@
 #include "cli/shell.h"
 #include "cli/stress_command.h"
 #include "cli/verify_command.h"
+#include "cli/verify_history_command.h"
 #include "cli/version.h"
 
 namespace kvstore::cli {
@@ -36,7 +37,7 @@ ExitCode run_client(const Words& arguments) {
     return run_client_command(command(), arguments);
 }
 
-constexpr std::array<Command, 17> kCommands{{
+constexpr std::array<Command, 18> kCommands{{
     {.name = "server", .aliases = "", .help = "start a node", .run = run_server},
     {.name = "shell", .aliases = "", .help = "PUT, GET, REMOVE at a prompt", .run = run_shell},
     {.name = "put", .aliases = " set ", .help = "write a key", .run = run_client<put_command>},
@@ -82,8 +83,12 @@ constexpr std::array<Command, 17> kCommands{{
      .aliases = "",
      .help = "measure response time and throughput",
      .run = run_stress},
+    {.name = "verify",
+     .aliases = "",
+     .help = "check a recorded history of operations",
+     .run = run_verify_history},
     {.name = "verify-data",
-     .aliases = " verify ",
+     .aliases = "",
      .help = "check a data directory offline",
      .run = run_verify},
     {.name = "version",

@@ -165,6 +165,22 @@ class WithoutServer(unittest.TestCase):
         self.assertEqual(run("kvstore", "frobnicate")[0], 2)
         self.assertIn("--prefix", run("kvstore", "scan", "--prefx", "a")[2])
 
+    def test_recorded_histories_are_judged(self):
+        base = {"client": 1, "key": "a", "outcome": "ok"}
+        write = json.dumps({**base, "operation": "write", "value": "1", "call": 0, "return": 1})
+        good = json.dumps({**base, "operation": "read", "observed": "1", "call": 2, "return": 3})
+        stale = json.dumps({**base, "operation": "read", "observed": None, "call": 2, "return": 3})
+        code, output, _ = run("kvstore", "verify", "-", stdin=f"{write}\n{good}\n")
+        self.assertEqual(code, 0)
+        self.assertIn("all checks hold", output)
+        code, output, _ = run("kvstore", "verify", "-", stdin=f"{write}\n{stale}\n")
+        self.assertEqual(code, 1)
+        self.assertIn("> line 2", output)
+        code, _, errors = run("kvstore", "verify", "-", stdin=f"{write}\nnonsense\n")
+        self.assertEqual(code, 2)
+        self.assertIn("line 2: column 1", errors)
+        self.assertIn("verify-data", run("kvstore", "verify", "/tmp")[2])
+
     def test_version_is_json_on_request(self):
         facts = json.loads(run("kvstore", "--version", "--json")[1])
         self.assertIn("rocksdb", facts["libraries"])
