@@ -6,6 +6,7 @@ import sys
 
 import dev_build
 import dev_ci
+import dev_coverage
 import dev_lint
 import dev_new
 import dev_raft
@@ -55,6 +56,9 @@ def parser():
     add.add_argument("arguments", nargs="*", help="handed on to it")
     add = command("run", "build and run the server in ./data, in the foreground")
     add.add_argument("arguments", nargs="*", help="further flags of kvstore server")
+    add = command("coverage", "how much of a module its own tests reach")
+    add.add_argument("module")
+    add.add_argument("--min", type=float, default=0, help="fail below so many percent of lines")
     command("stats", "lines, tests and assertions a module")
     add = command("new", "begin a module, an adr or a change note")
     add.add_argument("kind", choices=["module", "adr", "change"])
@@ -114,6 +118,7 @@ def dispatch(options):
         "format": lambda: dev_lint.format_sources(options.paths),
         "sim": lambda: simulate(options),
         "fuzz": lambda: dev_sim.fuzz(options.target, options.seconds),
+        "coverage": lambda: dev_coverage.coverage(options.module, options.min),
         "stats": dev_stats.stats,
         "new": lambda: dev_new.new(options.kind, options.words),
         **dev_raft.actions(options),

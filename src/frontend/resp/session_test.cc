@@ -140,6 +140,33 @@ TEST_F(RespSessionDurable, BoundsTheCommandsThatWait) {
     EXPECT_EQ(client_->take(), answers);
 }
 
+// It was read faster than it was taken, until one input was too large and the client was cut off.
+TEST_F(RespSessionDurable, AClientThatWritesFasterThanTheLogIsSlowedDown) {
+    stop();
+    options_.commands_waiting_max = 64;
+    start();
+    machine_.disk_faults().slowness = 20;
+    const std::string value(1'000, 'x');
+    std::string pipeline;
+    for (int i = 0; i < 6'000; ++i) {
+        pipeline += TestClient::encode({"SET", "k" + std::to_string(i), value});
+    }
+    client_->send(pipeline);
+    std::size_t most = 0;
+    std::string answers;
+    const bool is_done = world_.run_until(
+        [&] {
+            most = std::max(most, served_->input().size());
+            answers += client_->take();
+            return answers.size() >= 6'000 * 5U;
+        },
+        std::chrono::minutes(5));
+
+    EXPECT_TRUE(is_done);
+    EXPECT_LT(most, 1'000'000U) << "of 6 MB that the client had ready";
+    machine_.disk_faults() = {};
+}
+
 TEST_F(RespSession, RefusesConnectionsAboveTheLimit) {
     stop();
     options_.connections_max = 1;

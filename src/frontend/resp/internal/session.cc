@@ -148,10 +148,6 @@ void Session::process() {
     is_processing_ = true;
     is_stalled_ = false;
     needs_no_slots_ = false;
-    if (is_input_paused_) {
-        is_input_paused_ = false;
-        connection_.resume_input();
-    }
     const ByteView input = connection_.input();
     std::size_t taken = 0;
     bool is_done = false;
@@ -247,6 +243,12 @@ std::size_t Session::run_gathered(std::size_t& taken) {
 
 void Session::end_processing(std::size_t taken) {
     note_rest_of_input(taken);
+    // Not before most of it is taken: with each pause more would have come than was taken since.
+    const bool is_more_wanted = !is_stalled_ || connection_.input().size() <= kIdleInputMax;
+    if (is_input_paused_ && is_more_wanted && !is_closing_) {
+        is_input_paused_ = false;
+        connection_.resume_input();
+    }
     if (!is_stalled_ && !is_closing_) {
         if (connection_.input().size() > core_.options().request_bytes_max) {
             close_now();

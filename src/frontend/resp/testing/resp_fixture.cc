@@ -87,7 +87,10 @@ void RespFixture::start() {
     server_ = std::make_unique<RespServer>(*kv_, std::move(options_), registry_);
     auto listener = machine_.env().network.listen(
         env::Address{.host = machine_.name(), .port = kPort},
-        [this](env::Connection& connection) { return server_->accept(connection); });
+        [this](env::Connection& connection) {
+            served_ = &connection;
+            return server_->accept(connection);
+        });
     KVSTORE_ASSERT(listener.ok());
     listener_ = std::move(*listener);
     client_ = connect();

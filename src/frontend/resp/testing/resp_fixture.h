@@ -73,6 +73,7 @@ protected:
     std::unique_ptr<RespServer> server_;
     std::unique_ptr<env::Listener> listener_;
     std::unique_ptr<TestClient> client_;
+    env::Connection* served_ = nullptr;  // the server's end of the newest connection
 
     void start();
     void stop();
