@@ -190,6 +190,31 @@ TEST(FailureDetector, SuspectsWhoDoesNotAnswerByAnyWay) {
     EXPECT_EQ(detector.find(suspect)->since, 6U);
 }
 
+// Ours: its turn in the round may be far off.
+TEST(FailureDetector, ProbesEveryPeriodWhomItSuspectsByItsOwnProbe) {
+    FailureDetector detector = detector_of(12);
+    detector.tick();
+    const auto first = detector.take_output().messages.at(0);
+    int pings = 0;
+    for (int i = 0; i < 25; ++i) {
+        detector.tick();
+        for (const auto& [to, sent] : detector.take_output().messages) {
+            if (to == first.to) {
+                ++pings;
+            } else if (sent.kind == GossipKind::kPing) {
+                detector.receive(to, message(GossipKind::kAck, sent.number));
+            } else {
+                GossipMessage nack = message(GossipKind::kNack, sent.number);
+                nack.target = sent.target;
+                detector.receive(to, nack);
+            }
+        }
+    }
+
+    EXPECT_EQ(detector.find(first.to)->state, MemberState::kSuspect);
+    EXPECT_GE(pings, 9) << "twice in each of five periods, but for the first ping";
+}
+
 TEST(FailureDetector, TakesTheAnswerOfARelayForThatOfTheTarget) {
     FailureDetector detector = detector_of(3);
     detector.tick();

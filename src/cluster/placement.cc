@@ -5,6 +5,7 @@
 #include <tuple>
 #include <utility>
 
+#include "base/assert.h"
 #include "cluster/internal/placement_state.h"
 
 namespace kvstore::cluster {
@@ -155,9 +156,7 @@ private:
         const bool has_too_many = std::ranges::any_of(
             shard_.voters, [this](NodeIndex voter) { return !shard_.is_wanted(voter); });
         const bool can_follow = ready >= 2 || (has_too_many && voters >= shard_.target.size());
-        const bool is_safe = live_ + 1 >= majority_of(voters + 1);
-        if (ready == 0 || voters > shard_.target.size() || !is_safe ||
-            (voters % 2 == 1 && !can_follow)) {
+        if (ready == 0 || voters > shard_.target.size() || (voters % 2 == 1 && !can_follow)) {
             return std::nullopt;
         }
         const auto learner =

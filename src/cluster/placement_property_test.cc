@@ -174,7 +174,7 @@ void something_happens(PlacementWorld& world, Random& random, std::uint64_t zone
 class RandomClusters : public ::testing::TestWithParam<PlacementWorld::Pace> {};
 
 TEST_P(RandomClusters, SettleThroughWhateverHappens) {
-    for (std::uint64_t seed = 1; seed <= rounds(150); ++seed) {
+    for (std::uint64_t seed = 1; seed <= rounds(400); ++seed) {
         SCOPED_TRACE("seed " + std::to_string(seed));
         Random random(seed);
         PlacementWorld world(seed);
@@ -192,7 +192,7 @@ TEST_P(RandomClusters, SettleThroughWhateverHappens) {
 
 // What happens while plans are under way finds things half done.
 TEST_P(RandomClusters, SettleWhenEventsComeInTheMiddle) {
-    for (std::uint64_t seed = 1; seed <= rounds(150); ++seed) {
+    for (std::uint64_t seed = 1; seed <= rounds(400); ++seed) {
         SCOPED_TRACE("seed " + std::to_string(seed));
         Random random(seed);
         PlacementWorld world(seed);

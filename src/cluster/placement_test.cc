@@ -388,6 +388,52 @@ TEST(Placement, BalancesWithHalfOfWhatMayBeFilled) {
     EXPECT_EQ(plan.actions[0].reason, "to spread replicas over zones and nodes");
 }
 
+// Four voters in the middle of a move; whichever goes, three are left.
+TEST(Placement, DoesWithoutWhoDoesNotCountForTheMajorityFirstAndWithoutTheLeaderLast) {
+    PlacementWorld world = three_of(4);
+    PlacementShard& shard = world.shard(ShardId(1));
+    shard.voters = {kOne, kTwo, kThree, kFour};
+    shard.leader = kFour;
+    EXPECT_EQ(texts(world.plan()), Lines{"shard 1: remove voter on node 3"});
+
+    for (const Liveness liveness : {Liveness::kSuspected, Liveness::kDead}) {
+        world.node(kTwo).liveness = liveness;
+        world.node(kTwo).dead_since = world.input.now;
+        EXPECT_EQ(texts(world.plan()), Lines{"shard 1: remove voter on node 2"});
+    }
+}
+
+TEST(Placement, FinishesAMoveRatherThanUndoIt) {
+    PlacementWorld world = three_of(4);
+    world.add_shard({kTwo, kThree, kFour});
+    PlacementShard& shard = world.shard(ShardId(1));
+    shard.learners = shard.caught_up = {kFour};
+
+    EXPECT_EQ(texts(world.plan())[0], "shard 1: promote learner on node 4");
+}
+
+TEST(Placement, MovesNothingForBalanceWhileReplicasAreMissing) {
+    PlacementWorld world = three_of(6);
+    for (int i = 0; i < 8; ++i) {
+        world.add_shard({kOne, kTwo, kFour});
+    }
+    world.node(kThree).state = NodeState::kDecommissioning;
+    const auto additions = [&] {
+        std::vector<ShardId> shards;
+        for (const Action& action : world.plan().actions) {
+            if (action.kind == ActionKind::kAddLearner) {
+                shards.push_back(action.shard);
+            }
+        }
+        return shards;
+    };
+
+    EXPECT_EQ(additions(), std::vector<ShardId>{ShardId(1)});
+
+    world.shard(ShardId(1)).voters = {kOne, kTwo, NodeId(5)};
+    EXPECT_EQ(additions().size(), 4U);
+}
+
 TEST(Placement, PutsWhatALeavingNodeLeadsBeforeEverythingElse) {
     PlacementWorld world = three_of(5);
     world.add_shard({kTwo, kThree, kFour});

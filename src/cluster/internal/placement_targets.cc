@@ -78,14 +78,13 @@ private:
         }
     }
 
-    // Of more than are needed, whom to do without. A voter that is suspected comes before one that
-    // counts for the majority; a learner there may still catch up. Of equals the learner stays:
+    // Of more than are needed, whom to do without. First voters that do not count for a majority
+    // now; a learner on a suspected node may still catch up. Of equals the learner stays:
     // what was begun is finished.
     [[nodiscard]] NodeIndex worst(const ShardView& shard) const {
         const auto badness = [&](NodeIndex at) {
             const NodeView& node = state_.nodes[at];
-            return std::tuple(node.is_dead,
-                              !node.is_alive && shard.is_voter(at),
+            return std::tuple(!node.is_alive && shard.is_voter(at),
                               state_.zone_count(shard.target, at),
                               node.replicas,
                               shard.is_voter(at),
