@@ -90,9 +90,11 @@ class IncomingStream {
 public:
     virtual ~IncomingStream() = default;
 
-    // The next chunk as the writer cut them; empty at the end that the writer declared. Errors:
-    // kUnavailable (the connection broke before the end), kCorruption (a damaged chunk),
-    // kDeadlineExceeded (the writer was silent for Options::silence_max).
+    // The next chunk as the writer cut them; empty at the end that the writer declared.
+    //
+    // Suspends: until it is there. The connection is not read while a chunk waits to be asked for.
+    // Errors:   kUnavailable (the connection broke before the end), kCorruption (a damaged chunk),
+    //           kDeadlineExceeded (the writer was silent for Options::silence_max).
     virtual async::Task<Result<Bytes>> read() = 0;
 };
 
@@ -101,9 +103,11 @@ class OutgoingStream {
 public:
     virtual ~OutgoingStream() = default;
 
+    // Requires: no other write() is under way.
     // Suspends: until the reader keeps up, and as the rate asks.
     // Errors:   kUnavailable, kDeadlineExceeded (the reader took nothing for
-    //           Options::silence_max). The stream is over then.
+    //           Options::silence_max), what the reader's service answered before the end: the
+    //           stream is over then. kTooLarge (over Options::frame_bytes_max): not sent.
     virtual async::Task<Status> write(Bytes chunk) = 0;
     // Ends the stream, and waits for what the reader's service answered.
     // Errors: as write(); the service's own.
@@ -160,7 +164,7 @@ struct PeerStatus {
 };
 
 struct TransportStatistics {
-    std::uint64_t messages_dropped = 0;  // runs of a turn, not single messages
+    std::uint64_t messages_dropped = 0;  // buffers refused, and runs lost with a connection
     std::uint64_t frames_sent = 0;
     std::uint64_t frames_received = 0;
     std::uint64_t bytes_sent = 0;
@@ -186,7 +190,7 @@ public:
     virtual Result<env::Address> listen(const env::Address& address) = 0;
 
     // Knows a peer under its address, or changes it; connects when there is something to say, and
-    // keeps the connection from then on.
+    // keeps the connection from then on. Another address ends a connection with the one before.
     virtual void set_peer(NodeId peer, const env::Address& address) = 0;
     // Forgets the peer: its connections close, its calls fail.
     virtual void remove_peer(NodeId peer) = 0;
@@ -201,8 +205,8 @@ public:
 
     // Asks `peer`. `request` is copied. While a connection is being made for the first time the
     // call waits for it; while the peer is known to be unreachable it is refused at once.
-    // Errors: kUnavailable, kOverloaded, kTooLarge: refused, effect none, and `sink` is not
-    //         called.
+    // Errors: kUnavailable, kOverloaded, kTooLarge, kDeadlineExceeded (it has passed already):
+    //         refused, effect none, and `sink` is not called.
     virtual Status start_call(
         NodeId peer, Topic topic, ByteView request, async::Deadline deadline, CallSink* sink) = 0;
     // The same for a coroutine. Errors: of start_call(), then as CallSink::on_failed().
@@ -226,6 +230,9 @@ public:
     [[nodiscard]] virtual TransportStatistics statistics() const = 0;
 
     // Stops listening, fails calls under way, ends streams, closes everything.
+    //
+    // Suspends: until services have let go of their streams, and attempts to connect have ended: at
+    //           most Options::connect_timeout for these.
     virtual async::Task<void> stop() = 0;
 };
 
