@@ -137,7 +137,7 @@ Tick FailureDetector::suspicion_ticks(std::size_t confirmations) const {
         {0, 500, 792, 1000},
     }};
     // Besides the suspect and the first accuser.
-    const std::size_t others = members_.size() < 1 ? 0 : members_.size() - 1;
+    const std::size_t others = members_.empty() ? 0 : members_.size() - 1;
     const std::size_t enough = std::min(kConfirmationsMax, others);
     const Tick shortest =
         Tick(options_.suspicion_multiplier) * log_of_nodes() * options_.period_ticks;
@@ -162,7 +162,7 @@ GossipUpdate FailureDetector::own_update() const {
             .accuser = NodeId()};
 }
 
-GossipUpdate FailureDetector::update_of(NodeId node, const Member& member) const {
+GossipUpdate FailureDetector::update_of(NodeId node, const Member& member) {
     GossipUpdate update{.node = node,
                         .incarnation = member.view.incarnation,
                         .state = member.view.state,

@@ -165,7 +165,7 @@ private:
     // Sending.
     void send(NodeId to, wire::GossipKind kind, std::uint64_t number, NodeId target = {});
     [[nodiscard]] std::vector<wire::GossipUpdate> pick_updates(NodeId to);
-    [[nodiscard]] wire::GossipUpdate update_of(NodeId node, const Member& member) const;
+    [[nodiscard]] static wire::GossipUpdate update_of(NodeId node, const Member& member);
     [[nodiscard]] wire::GossipUpdate own_update() const;
     [[nodiscard]] std::uint32_t log_of_nodes() const;
     [[nodiscard]] std::uint32_t sends_max() const;
@@ -192,7 +192,7 @@ private:
     void take_in(const wire::GossipUpdate& update);
     void defend(const wire::GossipUpdate& update);
     void suspect(NodeId node);
-    void confirm(Member& member, NodeId accuser);
+    static void confirm(Member& member, NodeId accuser);
     void hold(NodeId node, Member& member, wire::MemberState state, std::uint64_t incarnation);
     void bury_overdue_suspects();
     void worsen_health();

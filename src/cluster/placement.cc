@@ -94,7 +94,7 @@ private:
                       .from = NodeId(),
                       .reason = reason};
         if (kind == ActionKind::kTransferLeader) {
-            action.from = node(*shard_.leader).id;
+            action.from = node(shard_.leader).id;
         }
         return {.urgency = urgency, .spare_voters = live_ - majority_, .action = action};
     }
@@ -116,7 +116,7 @@ private:
     }
 
     [[nodiscard]] std::optional<Step> leave() const {
-        if (node(*shard_.leader).may_lead) {
+        if (node(shard_.leader).may_lead) {
             return std::nullopt;
         }
         const std::optional<NodeIndex> next = next_leader();
@@ -246,7 +246,7 @@ std::vector<Step> find_steps(PlacementState& state, std::vector<Obstacle>& obsta
         }
         shard.has_action = true;
         if (step->action.kind == ActionKind::kTransferLeader) {
-            --state.nodes[*shard.leader].leaders;
+            --state.nodes[shard.leader].leaders;
             for (NodeView& node : state.nodes) {
                 node.leaders += node.id == step->action.node ? 1 : 0;
             }

@@ -17,28 +17,36 @@ void encode_update(const GossipUpdate& update, Bytes& to) {
     }
 }
 
+bool is_within(std::uint8_t value, auto first, auto last) {
+    return value >= static_cast<std::uint8_t>(first) && value <= static_cast<std::uint8_t>(last);
+}
+
 // False when there is no such update there.
 bool decode_update(Decoder& decoder, GossipUpdate& update) {
     update.node = NodeId(decoder.varint());
     update.incarnation = decoder.varint();
-    update.state = static_cast<MemberState>(decoder.fixed<std::uint8_t>());
+    const auto state = decoder.fixed<std::uint8_t>();
+    if (!is_within(state, MemberState::kAlive, MemberState::kLeft)) {
+        return false;
+    }
+    update.state = static_cast<MemberState>(state);
     if (update.state == MemberState::kSuspect) {
         update.accuser = NodeId(decoder.varint());
     }
-    return decoder.ok() && update.node != NodeId() && update.state >= MemberState::kAlive &&
-           update.state <= MemberState::kLeft;
+    return decoder.ok() && update.node != NodeId();
 }
 
 bool decode_message(Decoder& decoder, GossipMessage& message) {
-    message.kind = static_cast<GossipKind>(decoder.fixed<std::uint8_t>());
+    const auto kind = decoder.fixed<std::uint8_t>();
     message.number = decoder.varint();
     message.target = NodeId(decoder.varint());
     message.map_version = decoder.varint();
     const std::uint64_t count = decoder.varint();
-    if (!decoder.ok() || message.kind < GossipKind::kPing || message.kind > GossipKind::kRequest ||
+    if (!decoder.ok() || !is_within(kind, GossipKind::kPing, GossipKind::kRequest) ||
         count > kGossipUpdatesMax) {
         return false;
     }
+    message.kind = static_cast<GossipKind>(kind);
     message.updates.resize(static_cast<std::size_t>(count));
     for (GossipUpdate& update : message.updates) {
         if (!decode_update(decoder, update)) {

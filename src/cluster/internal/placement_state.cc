@@ -57,7 +57,7 @@ ShardView view_of(const PlacementState& state, const PlacementShard& shard) {
             view.leader = voter;
         }
     }
-    view.can_change = !shard.is_changing && view.leader.has_value() &&
+    view.can_change = !shard.is_changing && view.leader != kNoNode &&
                       state.live_voters(view) >= majority_of(view.voters.size());
     return view;
 }
@@ -92,13 +92,13 @@ bool PlacementState::is_empty(const ShardView& shard, NodeIndex node) const {
 }
 
 std::size_t PlacementState::zone_count(const std::vector<NodeIndex>& of,
-                                       std::optional<NodeIndex> but,
-                                       std::optional<NodeIndex> with) const {
+                                       NodeIndex but,
+                                       NodeIndex with) const {
     // A handful of nodes, asked for very often: no allocation.
-    std::size_t count = with.has_value() ? 1 : 0;
+    std::size_t count = with != kNoNode ? 1 : 0;
     for (std::size_t i = 0; i < of.size(); ++i) {
         const std::size_t zone = nodes[of[i]].zone;
-        bool is_new = of[i] != but && (!with.has_value() || nodes[*with].zone != zone);
+        bool is_new = of[i] != but && (with == kNoNode || nodes[with].zone != zone);
         for (std::size_t before = 0; is_new && before < i; ++before) {
             is_new = of[before] == but || nodes[of[before]].zone != zone;
         }
@@ -137,8 +137,8 @@ PlacementState make_placement_state(const PlacementInput& input, const Placement
                 ++state.nodes[member].replicas;
             }
         }
-        if (shard.leader.has_value()) {
-            ++state.nodes[*shard.leader].leaders;
+        if (shard.leader != kNoNode) {
+            ++state.nodes[shard.leader].leaders;
         }
     }
     return state;

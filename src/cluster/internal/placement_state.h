@@ -3,7 +3,7 @@
 #pragma once
 
 #include <cstddef>
-#include <optional>
+#include <limits>
 #include <vector>
 
 #include "base/id.h"
@@ -13,6 +13,7 @@ namespace kvstore::cluster::internal {
 
 // A place in PlacementState::nodes.
 using NodeIndex = std::size_t;
+inline constexpr NodeIndex kNoNode = std::numeric_limits<NodeIndex>::max();
 
 struct NodeView {
     NodeId id;
@@ -31,8 +32,8 @@ struct ShardView {
     std::vector<NodeIndex> voters;
     std::vector<NodeIndex> learners;
     std::vector<NodeIndex> target;
-    std::optional<NodeIndex> leader;  // where one is known, on a live node
-    bool can_change = false;          // it has a leader and a live majority, and nothing under way
+    NodeIndex leader = kNoNode;  // where one is known, on a live node
+    bool can_change = false;     // it has a leader and a live majority, and nothing under way
     bool has_action = false;
 
     [[nodiscard]] bool is_voter(NodeIndex node) const;
@@ -52,8 +53,8 @@ struct PlacementState {
     [[nodiscard]] bool is_empty(const ShardView& shard, NodeIndex node) const;
     // In how many zones the nodes `of` stand; `but` is left out, `with` is added.
     [[nodiscard]] std::size_t zone_count(const std::vector<NodeIndex>& of,
-                                         std::optional<NodeIndex> but = std::nullopt,
-                                         std::optional<NodeIndex> with = std::nullopt) const;
+                                         NodeIndex but = kNoNode,
+                                         NodeIndex with = kNoNode) const;
 };
 
 [[nodiscard]] constexpr std::size_t majority_of(std::size_t voters) {

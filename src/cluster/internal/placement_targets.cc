@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <deque>
 #include <limits>
 #include <optional>
 #include <set>
@@ -8,6 +7,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "cluster/internal/placement_path.h"
 #include "cluster/internal/placement_state.h"
 
 namespace kvstore::cluster::internal {
@@ -107,7 +107,7 @@ private:
     [[nodiscard]] std::optional<NodeIndex> best_newcomer(const ShardView& shard) const {
         std::optional<NodeIndex> best;
         const auto merit = [&](NodeIndex at) {
-            return std::tuple(state_.zone_count(shard.target, std::nullopt, at),
+            return std::tuple(state_.zone_count(shard.target, kNoNode, at),
                               -static_cast<std::ptrdiff_t>(state_.nodes[at].replicas));
         };
         for (NodeIndex at = 0; at < state_.nodes.size(); ++at) {
@@ -216,13 +216,6 @@ private:
         return shard.is_member(to) ? node.is_alive && node.may_stay : node.may_take;
     }
 
-    // One replica that moves on paper, to `to` from the node before it on the path.
-    struct Edge {
-        ShardView* shard = nullptr;
-        NodeIndex from = 0;
-        NodeIndex to = 0;
-    };
-
     // Each shard chose alone; together they choose better, along shortest paths of free choices, as
     // leaders are balanced. So what moves under way were planned for is found again in every plan,
     // however far each of them has come.
@@ -231,13 +224,18 @@ private:
         for (const NodeView& node : state_.nodes) {
             fewest = node.is_alive && node.may_stay ? std::min(fewest, node.replicas) : fewest;
         }
-        std::vector<Edge> shortest;
+        const auto load = [this](NodeIndex at) {
+            return state_.nodes[at].replicas;
+        };
+        const auto edges_of = [this](NodeIndex at, auto visit) {
+            free_choices(at, visit);
+        };
+        Path shortest;
         for (NodeIndex from = 0; from < state_.nodes.size() && shortest.size() != 1; ++from) {
-            const std::size_t replicas = state_.nodes[from].replicas;
-            if (undecided_.empty() || replicas < 2 || fewest > replicas - 2) {
+            if (undecided_.empty() || load(from) < 2 || fewest > load(from) - 2) {
                 continue;
             }
-            std::vector<Edge> path = find_path(from);
+            Path path = find_path(state_.nodes.size(), from, load, edges_of);
             if (!path.empty() && (shortest.empty() || path.size() < shortest.size())) {
                 shortest = std::move(path);
             }
@@ -254,35 +252,15 @@ private:
         return has_moved;
     }
 
-    // Breadth first, to the nearest node that has two fewer. Empty when there is none.
-    [[nodiscard]] std::vector<Edge> find_path(NodeIndex start) const {
-        std::vector<std::optional<Edge>> arrivals(state_.nodes.size());
-        std::deque<NodeIndex> queue = {start};
-        while (!queue.empty()) {
-            const NodeIndex at = queue.front();
-            queue.pop_front();
-            if (state_.nodes[at].replicas + 2 <= state_.nodes[start].replicas) {
-                std::vector<Edge> path;
-                for (NodeIndex back = at; back != start; back = arrivals[back]->from) {
-                    path.push_back(*arrivals[back]);
-                }
-                std::ranges::reverse(path);
-                return path;
-            }
-            for (ShardView* shard : undecided_) {
-                if (!shard->is_wanted(at)) {
-                    continue;
-                }
-                for (NodeIndex to = 0; to < state_.nodes.size(); ++to) {
-                    if (to != start && !arrivals[to].has_value() &&
-                        is_free_choice(*shard, at, to) && keeps_zones(*shard, at, to)) {
-                        arrivals[to] = {.shard = shard, .from = at, .to = to};
-                        queue.push_back(to);
-                    }
+    template <typename Visit>
+    void free_choices(NodeIndex from, Visit visit) const {
+        for (ShardView* shard : undecided_) {
+            for (NodeIndex to = 0; shard->is_wanted(from) && to < state_.nodes.size(); ++to) {
+                if (is_free_choice(*shard, from, to) && keeps_zones(*shard, from, to)) {
+                    visit(Edge{.shard = shard, .from = from, .to = to});
                 }
             }
         }
-        return {};
     }
 
     // While shards have too few replicas, or some on nodes that go, nothing moves for less.
