@@ -78,11 +78,12 @@ Transition transition_of_append(const Operation& operation, Observations observa
     made.effect = Effect::kAppend;
     made.suffix = *operation.argument;
     if (observations == Observations::kCounted && operation.number) {
-        made.need = Need::kSize;
-        made.amount = *operation.number - static_cast<std::int64_t>(made.suffix.size());
-        if (*operation.number < 0 || made.amount < 0) {
+        const auto added = static_cast<std::int64_t>(made.suffix.size());
+        if (*operation.number < added) {
             return never();
         }
+        made.need = Need::kSize;
+        made.amount = *operation.number - added;
     }
     return made;
 }
