@@ -91,8 +91,9 @@ void Gossip::on_messages(NodeId from, rpc::Received messages) {
     carry_out();
 }
 
-// Nobody calls; the responder says so when it is dropped.
-void Gossip::on_call(NodeId /*from*/, rpc::Received /*request*/, rpc::Responder /*responder*/) {}
+void Gossip::on_call(NodeId /*from*/, rpc::Received /*request*/, rpc::Responder responder) {
+    responder.fail(Status(Code::kUnimplemented, "gossip has no calls"));
+}
 
 async::Task<Result<Bytes>> Gossip::on_stream(NodeId /*from*/,
                                              Bytes /*header*/,
