@@ -1,3 +1,4 @@
+#include <ranges>
 #include <utility>
 #include <vector>
 
@@ -35,9 +36,9 @@ public:
             }
             transfers_max -= path.size();
             // From its end: each node gives before it is given.
-            for (auto edge = path.rbegin(); edge != path.rend(); ++edge) {
-                transfer(*edge->shard, edge->to, kBalance);
-                std::erase(movable_, edge->shard);
+            for (const Edge& edge : path | std::views::reverse) {
+                transfer(*edge.shard, edge.to, kBalance);
+                std::erase(movable_, edge.shard);
             }
         }
     }
@@ -70,13 +71,7 @@ private:
             return state_.nodes[at].leaders;
         };
         const auto edges_of = [this](NodeIndex at, auto visit) {
-            for (ShardView* shard : movable_) {
-                for (const NodeIndex voter : shard->voters) {
-                    if (shard->leader == at && state_.nodes[voter].may_lead) {
-                        visit(Edge{.shard = shard, .from = at, .to = voter});
-                    }
-                }
-            }
+            transfers_from(at, visit);
         };
         Path shortest;
         for (NodeIndex from = 0; from < state_.nodes.size() && shortest.size() != 1; ++from) {
@@ -89,6 +84,17 @@ private:
             }
         }
         return shortest;
+    }
+
+    template <typename Visit>
+    void transfers_from(NodeIndex from, Visit visit) const {
+        for (ShardView* shard : movable_) {
+            for (const NodeIndex voter : shard->voters) {
+                if (shard->leader == from && state_.nodes[voter].may_lead) {
+                    visit(Edge{.shard = shard, .from = from, .to = voter});
+                }
+            }
+        }
     }
 
     PlacementState& state_;

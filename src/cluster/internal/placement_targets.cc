@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <limits>
 #include <optional>
+#include <ranges>
 #include <set>
 #include <string>
 #include <tuple>
@@ -242,11 +243,11 @@ private:
         }
         // From the end, each judged again: one shard may stand at two places of the path.
         bool has_moved = false;
-        for (auto edge = shortest.rbegin(); edge != shortest.rend(); ++edge) {
-            if (!keeps_zones(*edge->shard, edge->from, edge->to)) {
+        for (const Edge& edge : shortest | std::views::reverse) {
+            if (!keeps_zones(*edge.shard, edge.from, edge.to)) {
                 return false;
             }
-            move(*edge->shard, edge->from, edge->to);
+            move(*edge.shard, edge.from, edge.to);
             has_moved = true;
         }
         return has_moved;
