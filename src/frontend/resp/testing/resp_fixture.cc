@@ -86,8 +86,7 @@ void RespFixture::start() {
     kv_ = std::move(*kv);
     server_ = std::make_unique<RespServer>(*kv_, std::move(options_), registry_);
     auto listener = machine_.env().network.listen(
-        env::Address{.host = machine_.name(), .port = kPort},
-        [this](env::Connection& connection) {
+        env::Address{.host = machine_.name(), .port = kPort}, [this](env::Connection& connection) {
             served_ = &connection;
             return server_->accept(connection);
         });
