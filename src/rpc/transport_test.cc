@@ -54,6 +54,73 @@ TEST(TransportMessages, OfOneTurnArriveInOrderInOneFrameForEachTopic) {
     EXPECT_EQ(cluster.transport(1).statistics().frames_sent - frames, 2U);
 }
 
+TEST(TransportMessages, LeaveInTheTurnInWhichTheyAreSaid) {
+    sim::WorldOptions options;
+    options.network.link.latency = {milliseconds(1), milliseconds(1)};
+    options.network.cut_one_in = 0;
+    options.turn = {milliseconds(10), milliseconds(10)};
+    TestCluster cluster(kSeed, options);
+    cluster.add_all(2);
+    ASSERT_TRUE(cluster.connect(1, 2));
+    cluster.world.run_for(milliseconds(100));
+    const MonotonicTime said_at = cluster.world.now();
+    ASSERT_TRUE(cluster.say(1, 2, "a"));
+    Outcome outcome;
+    ASSERT_TRUE(cluster.transport(1)
+                    .start_call(NodeId(2), kTopic, "b", cluster.in(seconds(5)), &outcome)
+                    .ok());
+    ASSERT_TRUE(cluster.world.run_until(
+        [&] { return !cluster.node(2).service.calls.empty(); }, seconds(5)));
+    EXPECT_LE(cluster.world.now() - said_at, milliseconds(1)) << "the way, and no turn more";
+    cluster.world.run_for(seconds(1));
+    EXPECT_EQ(outcome.answer, "b");
+    EXPECT_EQ(all_messages(cluster.node(2).service), "a");
+}
+
+TEST(TransportMessages, AndRequestsMayBeKeptAsTheyWereReceived) {
+    sim::WorldOptions options;
+    options.network.cut_one_in = 0;
+    std::vector<Outcome> outcomes(50);
+    TestCluster cluster(kSeed, options);
+    cluster.add_all(2);
+    ASSERT_TRUE(cluster.connect(1, 2));
+    std::vector<Bytes> said;
+    for (std::size_t i = 0; i < outcomes.size(); ++i) {
+        said.push_back(std::to_string(i) + Bytes(i * 100, static_cast<char>('a' + i % 26)));
+        ASSERT_TRUE(
+            cluster.transport(1)
+                .start_call(NodeId(2), kTopic, said.back(), cluster.in(seconds(5)), &outcomes[i])
+                .ok());
+    }
+    ASSERT_TRUE(cluster.say(1, 2, "message"));
+    said.insert(said.begin(), "message");
+    cluster.world.run_for(seconds(1));
+    ASSERT_TRUE(cluster.call(1, 2, "another turn").ok());
+    said.emplace_back("another turn");
+
+    std::vector<Bytes> kept;
+    for (const Received& received : cluster.node(2).service.kept) {
+        kept.emplace_back(received.bytes);
+    }
+    EXPECT_THAT(kept, ::testing::UnorderedElementsAreArray(said));
+    EXPECT_EQ(outcomes[49].answer, said[50]);
+}
+
+TEST(TransportMessages, OfATurnThatLosesItsConnectionAreDroppedAndCounted) {
+    TestCluster cluster(kSeed);
+    cluster.add_all(2);
+    ASSERT_TRUE(cluster.connect(1, 2));
+    const std::uint64_t dropped = cluster.transport(1).statistics().messages_dropped;
+    ASSERT_TRUE(cluster.say(1, 2, "lost"));
+    cluster.transport(1).set_peer(NodeId(2), {.host = "n2", .port = 1});
+    cluster.transport(1).set_peer(NodeId(2), address_of(2));
+    EXPECT_EQ(cluster.transport(1).statistics().messages_dropped, dropped + 1);
+    cluster.world.run_for(seconds(1));
+    ASSERT_TRUE(cluster.say(1, 2, "here"));
+    cluster.world.run_for(seconds(1));
+    EXPECT_EQ(all_messages(cluster.node(2).service), "here");
+}
+
 TEST(TransportMessages, AreDroppedWhileThereIsNoConnectionAndItIsMadeInTheBackground) {
     TestCluster cluster(kSeed);
     cluster.add_all(2);

@@ -19,10 +19,12 @@ using testing::address_of;
 using testing::connect_raw;
 using ::testing::HasSubstr;
 using testing::hello_frame;
+using testing::kPort;
 using testing::kTopic;
 using testing::options_of;
 using testing::Outcome;
 using testing::RawConnection;
+using testing::RawListener;
 using testing::TestCluster;
 
 constexpr std::uint64_t kSeed = 1;
@@ -64,6 +66,35 @@ TEST_F(Handshake, OfAnotherClusterIsRefused) {
 TEST_F(Handshake, WithAnotherNodeThanExpectedIsRefused) {
     const Status why = refusal(options_of(1), options_of(3));
     EXPECT_THAT(why.to_string(), HasSubstr("node 3 (n3) answers where node 2 was expected"));
+}
+
+// Each end looks for itself, whatever the other says.
+TEST_F(Handshake, ThatWantsAnotherNodeIsRefusedByWhoAccepts) {
+    cluster.add();
+    sim::Host& stranger = cluster.world.add_host("stranger");
+    wire::Hello hello = options_of(2).self;
+    hello.target = NodeId(9);
+    RawConnection raw = connect_raw(cluster.world, stranger, address_of(1));
+    raw.send(hello_frame(hello, wire::ConnectionUse::kPeer));
+    cluster.world.run_for(milliseconds(10));
+    EXPECT_TRUE(raw.has_ended());
+    EXPECT_THAT(std::string(raw.received()),
+                HasSubstr("node 1 (n1) answers where node 9 was expected"));
+}
+
+TEST_F(Handshake, ThatAnotherNodeAnswersIsRefusedByWhoConnects) {
+    cluster.add();
+    sim::Host& stranger = cluster.world.add_host("n2");
+    RawListener listener(stranger, kPort);
+    cluster.transport(1).set_peer(NodeId(2), address_of(2));
+    cluster.say(1, 2, "");
+    cluster.world.run_for(milliseconds(10));
+    RawConnection raw(listener.last());
+    raw.send(hello_frame(options_of(3).self, wire::ConnectionUse::kPeer));
+    cluster.world.run_for(milliseconds(10));
+    const std::string why = "node 3 (n3) answers where node 2 was expected";
+    EXPECT_THAT(cluster.status(1, 2).last_failure.to_string(), HasSubstr(why));
+    EXPECT_THAT(std::string(raw.received()), HasSubstr(why));
 }
 
 TEST_F(Handshake, WithoutAVersionInCommonIsRefusedWithBothRanges) {

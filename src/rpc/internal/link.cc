@@ -321,7 +321,6 @@ void Link::start_timer(MonotonicTime when) {
     if (timer_ != env::TimerId()) {
         core_.env.clock.cancel_timer(timer_);
     }
-    timer_at_ = when;
     timer_ = core_.env.clock.start_timer(when, [this] {
         timer_ = env::TimerId();
         const std::shared_ptr<Link> keep = shared_from_this();
@@ -345,10 +344,6 @@ void Link::note_progress(MonotonicTime now) {
     const std::uint64_t taken = handed_over_ - connection_->output_size();
     if (is_paused_ || received_ - seen_received_ >= kLifeBytesMin ||
         (was_waiting_ && taken > seen_taken_)) {
-        heard_at_ = now;
-    }
-    // A loop that stood still has heard nothing, which says nothing about the peer.
-    if (now - timer_at_ >= core_.options.ping_interval) {
         heard_at_ = now;
     }
     seen_received_ = received_;

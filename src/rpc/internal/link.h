@@ -159,7 +159,6 @@ private:
 
     // One timer: the deadline until begin() or in a short exchange, pings and silence afterwards.
     env::TimerId timer_;
-    MonotonicTime timer_at_;
     MonotonicTime deadline_ = MonotonicTime::max();
     std::string deadline_words_;
     MonotonicTime heard_at_;

@@ -205,18 +205,6 @@ TEST(LinkSilence, InOneDirectionAloneIsNoticedByBothEnds) {
     }
 }
 
-TEST(LinkSilence, OfThisNodeItselfIsNotHeldAgainstItsPeers) {
-    TestCluster cluster(kSeed);
-    cluster.add_all(2);
-    ASSERT_TRUE(cluster.connect(1, 2));
-    cluster.world.run_for(seconds(2));
-    cluster.world.pause(cluster.host(1));
-    cluster.world.run_for(milliseconds(3500));
-    cluster.world.resume(cluster.host(1));
-    cluster.world.run_for(seconds(2));
-    EXPECT_THAT(cluster.node(1).service.peer_states, ::testing::ElementsAre("2 up"));
-}
-
 // A large frame on a slow line: longer than silence_max under way, and alive all the time.
 TEST(LinkSilence, IsNotWhatASlowLineIs) {
     sim::WorldOptions options;

@@ -86,7 +86,7 @@ void Peer::on_connected(std::shared_ptr<Link> link) {
     state_ = State::kConnected;
     connected_at_ = core_.now();
     last_failure_ = Status();
-    core_.tell_peer_state(id_, true);
+    core_.tell_peer_state(id_, /*is_connected=*/true);
     send_waiting_calls();
 }
 
@@ -123,7 +123,7 @@ void Peer::on_link_down(const Status& why) {
     round_trip_ = link_->round_trip();
     link_.reset();
     drop_open_frames();
-    core_.tell_peer_state(id_, false);
+    core_.tell_peer_state(id_, /*is_connected=*/false);
     // A peer that accepts and ends connections at once is left alone as one that refuses them.
     if (core_.now() - connected_at_ >= core_.options.backoff_max) {
         backoff_ = core_.options.backoff_min;

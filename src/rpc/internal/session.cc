@@ -177,7 +177,8 @@ Status Sessions::admit(NodeId node, std::uint64_t incarnation) {
         return {Code::kConflict,
                 "a later start of node " + std::to_string(node.value()) + " is connected already"};
     }
-    const std::shared_ptr<Session> replaced = *same;
+    // Forgotten while it closes.
+    std::shared_ptr<Session> replaced = *same;
     replaced->link().close(Status(Code::kUnavailable, "a newer connection has taken its place"));
     return {};
 }

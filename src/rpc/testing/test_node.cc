@@ -6,6 +6,7 @@ namespace kvstore::rpc::testing {
 
 void RecordingService::on_messages(NodeId from, Received received) {
     messages.emplace_back(from, Bytes(received.bytes));
+    kept.push_back(std::move(received));
 }
 
 void RecordingService::on_call(NodeId /*from*/, Received request, Responder responder) {
@@ -20,6 +21,7 @@ void RecordingService::on_call(NodeId /*from*/, Received request, Responder resp
     } else if (request.bytes != "drop") {
         responder.answer(request.bytes);
     }
+    kept.push_back(std::move(request));
 }
 
 async::Task<Result<Bytes>> RecordingService::on_stream(NodeId /*from*/,

@@ -43,6 +43,7 @@ public:
 
     std::vector<std::pair<NodeId, Bytes>> messages;
     std::vector<Bytes> calls;
+    std::vector<Received> kept;  // of messages and calls, as they were received
     std::vector<Responder> held;
     std::vector<Bytes> chunks;
     std::vector<Status> stream_ends;       // ok: read to the declared end
