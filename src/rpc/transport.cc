@@ -229,7 +229,7 @@ private:
         }
         for (const std::uint64_t number : numbers) {
             if (const auto at = core_.links.find(number); at != core_.links.end()) {
-                at->second->close(why);
+                at->second->abort(why);
             }
         }
     }

@@ -69,8 +69,8 @@ TEST(TransportMessages, LeaveInTheTurnInWhichTheyAreSaid) {
     ASSERT_TRUE(cluster.transport(1)
                     .start_call(NodeId(2), kTopic, "b", cluster.in(seconds(5)), &outcome)
                     .ok());
-    ASSERT_TRUE(cluster.world.run_until(
-        [&] { return !cluster.node(2).service.calls.empty(); }, seconds(5)));
+    ASSERT_TRUE(cluster.world.run_until([&] { return !cluster.node(2).service.calls.empty(); },
+                                        seconds(5)));
     EXPECT_LE(cluster.world.now() - said_at, milliseconds(1)) << "the way, and no turn more";
     cluster.world.run_for(seconds(1));
     EXPECT_EQ(outcome.answer, "b");

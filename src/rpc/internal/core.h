@@ -70,7 +70,7 @@ struct Core {
     RateLimit stream_rate;
     bool is_stopping = false;
     std::vector<std::pair<Topic, Service*>> services;
-    // Every connection that is open, in the order in which they were made.
+    // Every connection that has not ended, in the order in which they were made.
     std::map<std::uint64_t, Link*> links;
     std::uint64_t last_link = 0;
     std::size_t incoming_connections = 0;

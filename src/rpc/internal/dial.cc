@@ -133,12 +133,15 @@ async::Task<Result<std::shared_ptr<Link>>> dial(Core* core,
     say_hello(*core, *link, to);
     Result<wire::Hello> theirs = co_await greeter.answer();
     if (!theirs.ok()) {
-        if (greeter.is_refused()) {
-            core->instruments.handshakes_refused.add();
-        }
         link->close(Status());
         const Status why = theirs.status().with_context(where);
-        co_return Status(why.code(), std::string(why.message()));
+        Code code = why.code();
+        if (greeter.is_refused()) {
+            core->instruments.handshakes_refused.add();
+        } else if (code != Code::kDeadlineExceeded) {
+            code = Code::kUnavailable;
+        }
+        co_return Status(code, std::string(why.message()));
     }
     const Status verdict = judge_hello(*core, *theirs, to.node);
     if (!verdict.ok()) {

@@ -389,6 +389,7 @@ void Link::on_closed(const Status& reason) {
     if (is_open_) {
         close(reason.ok() ? Status(Code::kUnavailable, "the connection was closed") : reason);
     }
+    core_.links.erase(number_);
     connection_ = nullptr;
 }
 
@@ -400,7 +401,6 @@ void Link::become_closed() {
             *timer = env::TimerId();
         }
     }
-    core_.links.erase(number_);
     core_.instruments.connections.add(-1);
     Bytes().swap(out_);
     out_sent_ = 0;
@@ -417,6 +417,14 @@ void Link::close(const Status& why) {
     if (user_ != nullptr) {
         std::exchange(user_, nullptr)->on_link_down(why);
     }
+}
+
+void Link::abort(const Status& why) {
+    if (is_flushing_ && connection_ != nullptr) {
+        is_flushing_ = false;
+        connection_->close(Connection::CloseMode::kNow);
+    }
+    close(why);
 }
 
 void Link::end_damaged(std::string_view what) {
@@ -437,6 +445,7 @@ void Link::close_after_flush() {
     hand_over();
     env::Connection& connection = *connection_;
     become_closed();
+    is_flushing_ = true;
     connection.close(Connection::CloseMode::kAfterFlush);
 }
 

@@ -81,7 +81,6 @@ public:
     // The handshake is over: lifts its limits, and begins to watch for silence.
     void begin(NodeId peer);
     [[nodiscard]] NodeId peer() const { return peer_; }
-    [[nodiscard]] const env::Address& address() const { return address_; }
 
     // Appends a frame that leaves with this turn. Nothing happens when it is not open.
     void send(wire::FrameKind kind, std::uint16_t topic, std::uint64_t call, ByteView payload);
@@ -105,8 +104,11 @@ public:
     void close(const Status& why);
     // Ends it because of what has come.
     void end_damaged(std::string_view what);
-    // Sends what was appended, and ends it. The user is told no more.
+    // Sends what was appended, and ends it. The user is told no more. From here on close() does
+    // nothing.
     void close_after_flush();
+    // As close(), and also cuts short what close_after_flush() has begun.
+    void abort(const Status& why);
 
     // Of the last ping; 0: none yet.
     [[nodiscard]] Duration round_trip() const { return round_trip_; }
@@ -139,6 +141,7 @@ private:
     LinkUser* user_ = nullptr;
     OutputPace pace_ = OutputPace::kBelowHighWater;
     bool is_open_ = false;
+    bool is_flushing_ = false;  // close_after_flush() was called
     bool has_ended_ = false;
     bool has_begun_ = false;
     bool is_paused_ = false;

@@ -85,6 +85,7 @@ TEST(Stream, ArrivesWholeAsItWasCut) {
 
     const auto answer = cluster.stream(1, 2, "header", chunks);
 
+    ASSERT_TRUE(answer.ok()) << answer.status().to_string();
     EXPECT_EQ(*answer, std::to_string(1 + 3 * kMiB + 3 + 100));
     EXPECT_THAT(cluster.node(2).service.chunks,
                 ElementsAre(chunks[0], chunks[1], chunks[3], chunks[4]))
@@ -94,6 +95,7 @@ TEST(Stream, ArrivesWholeAsItWasCut) {
     EXPECT_EQ(cluster.transport(2).statistics().frames_damaged, 0U);
     cluster.world.run_for(seconds(10));
     EXPECT_EQ(*cluster.stream(1, 2, "", {}), "0");
+    EXPECT_EQ(cluster.stream(1, 2, "big", chunks)->size(), testing::kBigAnswer);
 }
 
 TEST(Stream, DoesNotStandInTheWayOfMessagesAndCalls) {
@@ -324,6 +326,25 @@ TEST(StreamEnd, OfEitherTransportEndsItsStreams) {
         EXPECT_EQ(writing.write("y").code(), Code::kUnavailable);
         EXPECT_EQ(writing.finish().status().code(), Code::kUnavailable);
     }
+}
+
+// The answer waits for a writer that does not read: it must not hold up the transport's end.
+TEST(StreamEnd, OfATransportDoesNotWaitForAnAnswerToLeave) {
+    TestCluster cluster(kSeed);
+    cluster.add();
+    sim::Host& stranger = cluster.world.add_host("stranger");
+    RawConnection raw = connect_raw(cluster.world, stranger, address_of(1));
+    raw.stop_reading();
+    Bytes stream;
+    wire::append_frame(stream, wire::FrameKind::kStreamBegin, kTopic, 0, "big");
+    wire::append_frame(stream, wire::FrameKind::kStreamEnd, 0, 0, "");
+    raw.send(hello_frame(options_of(2).self, wire::ConnectionUse::kStream) + stream);
+    cluster.world.run_for(milliseconds(100));
+    ASSERT_EQ(cluster.node(1).service.stream_ends.size(), 1U);
+
+    const MonotonicTime began = cluster.world.now();
+    cluster.stop(1);
+    EXPECT_LE(cluster.world.now() - began, milliseconds(10));
 }
 
 TEST(StreamEnd, IsWaitedForNoLongerThanTheDeadline) {

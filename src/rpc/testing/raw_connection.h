@@ -1,7 +1,9 @@
 // A connection without a transport, to say what no node says.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "base/bytes.h"
 #include "env/network.h"
@@ -15,7 +17,6 @@ namespace kvstore::rpc::testing {
 struct RawState {
     env::Connection* connection = nullptr;  // null once it has ended
     Bytes received;
-    bool reads = true;  // takes what comes
 };
 
 class RawConnection {
@@ -27,7 +28,6 @@ public:
     void close();
     [[nodiscard]] bool has_ended() const { return state_->connection == nullptr; }
     [[nodiscard]] ByteView received() const { return state_->received; }
-    void forget_received() { state_->received.clear(); }
 
 private:
     std::shared_ptr<RawState> state_;

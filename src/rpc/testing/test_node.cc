@@ -35,7 +35,7 @@ async::Task<Result<Bytes>> RecordingService::on_stream(NodeId /*from*/,
             if (!chunk.ok()) {
                 co_return chunk.status();
             }
-            co_return std::to_string(size);
+            co_return header == "big" ? Bytes(kBigAnswer, 'b') : std::to_string(size);
         }
         size += chunk->size();
         chunks.push_back(*std::move(chunk));

@@ -2,6 +2,7 @@
 // comes.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -22,6 +23,7 @@ inline constexpr Topic kTopic = 7;
 inline constexpr Topic kOtherTopic = 8;
 inline constexpr std::uint16_t kPort = 7070;
 inline constexpr std::uint64_t kCluster = 0xc1;
+inline constexpr std::size_t kBigAnswer = 4U << 20U;
 
 // Answers a call with its request, but for requests that say otherwise:
 //     "fail"   an error: kConflict with effect none, "as asked"
@@ -29,7 +31,8 @@ inline constexpr std::uint64_t kCluster = 0xc1;
 //     "hold"   the responder is kept in `held`
 //     "big N"  N bytes
 // Reads streams to their end and answers with the number of bytes; a header "refuse" is refused
-// after one chunk, with kDiskFull, and "slow" takes `pace` for each chunk.
+// after one chunk, with kDiskFull, "slow" takes `pace` for each chunk, and "big" is answered with
+// kBigAnswer bytes.
 class RecordingService final : public Service {
 public:
     explicit RecordingService(env::Env& env) : env_(env) {}
