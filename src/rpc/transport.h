@@ -121,7 +121,8 @@ class Service {
 public:
     virtual ~Service() = default;
 
-    // All messages of one turn of the sender on this topic, in order, as one run of bytes.
+    // All messages of one turn of the sender on this topic, in order, as one run of bytes. Beyond a
+    // megabyte they come as several runs, cut where message_buffer() was asked again.
     virtual void on_messages(NodeId from, Received messages) = 0;
     virtual void on_call(NodeId from, Received request, Responder responder) = 0;
     // Reads the stream to its end; what it returns is the writer's answer.
@@ -133,7 +134,8 @@ public:
     virtual void on_peer_state(NodeId /*peer*/, bool /*is_connected*/) {}
 };
 
-// Decides on a peer's handshake. An error refuses it, and its words are sent to the peer.
+// Decides on a peer's handshake, whichever end connected. An error refuses it, and its words are
+// sent to the peer.
 using AdmitPeer = Callback<Status(const wire::Hello& hello)>;
 
 struct Options {

@@ -99,7 +99,7 @@ void Session::on_call(const wire::FrameHeader& header, ByteView payload) {
 }
 
 void Session::send_answer(std::uint64_t call, ByteView answer) {
-    if (link_ == nullptr || !link_->is_open()) {
+    if (!link_->is_open()) {
         return;
     }
     if (answer.size() > core_.options.frame_bytes_max) {
@@ -115,7 +115,7 @@ void Session::send_answer(std::uint64_t call, ByteView answer) {
 }
 
 void Session::send_error(std::uint64_t call, const Status& why) {
-    if (link_ == nullptr || !link_->is_open()) {
+    if (!link_->is_open()) {
         return;
     }
     --calls_open_;
