@@ -47,6 +47,13 @@ TEST(RaftStorm, FiveMembersKeepEveryPromise) {
     weather({.voters = 5});
 }
 
+// Without pre-vote and check-quorum, a member that was removed and never heard of it
+// unseated the leader in the very tick in which the end was checked.
+TEST(RaftStorm, ARemovedMemberMayCampaignUntilItIsStopped) {
+    const StormReport report = run_storm({.seed = 146847618011430, .voters = 5});
+    EXPECT_EQ(report.failure, "");
+}
+
 TEST(RaftStorm, AFixedGroupKeepsEveryPromise) {
     weather({.voters = 3, .changes = false, .snapshots = false});
 }

@@ -37,6 +37,16 @@ Config storm_config(const StormOptions& options) {
     return config;
 }
 
+bool is_named(const ConfState& conf, NodeId id) {
+    for (const auto* ids :
+         {&conf.voters, &conf.voters_outgoing, &conf.learners, &conf.learners_next}) {
+        if (std::ranges::find(*ids, id) != ids->end()) {
+            return true;
+        }
+    }
+    return false;
+}
+
 class Storm {
 public:
     explicit Storm(const StormOptions& options)
@@ -255,8 +265,27 @@ private:
         }
     }
 
+    // A member that was removed and has not heard of it campaigns on, and unseats leader
+    // after leader where neither pre-vote nor check-quorum keeps it from that (thesis,
+    // section 4.2.3). A host stops it.
+    void stop_the_removed() {
+        const NodeId leader = cluster_.leader();
+        const Config config = storm_config(options_);
+        if (leader == kNoNode || config.pre_vote || config.check_quorum) {
+            return;
+        }
+        const ConfState conf = cluster_.node(leader).status().conf;
+        for (const NodeId id : cluster_.ids()) {
+            if (cluster_.is_up(id) && !is_named(conf, id)) {
+                cluster_.crash(id);
+            }
+        }
+        await_leader();
+    }
+
     void finish() {
         await_leader();
+        stop_the_removed();
         const NodeId leader = cluster_.leader();
         if (leader == kNoNode) {
             cluster_.fail("no leader after healing");
