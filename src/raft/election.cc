@@ -251,6 +251,9 @@ void start_campaign(Core& core, Campaign campaign) {
     if (core.is_leader() || !may_lead(core)) {
         return;
     }
+    if (campaign != Campaign::kTransfer && !may_elect_yet(core)) {
+        return;
+    }
     if (has_unapplied_change(core) && !KVSTORE_RAFT_MUTANT(kCampaignWithUnappliedChange)) {
         return;
     }
@@ -260,6 +263,10 @@ void start_campaign(Core& core, Campaign campaign) {
 bool believes_in_leader(const Core& core) {
     return core.config.check_quorum && core.leader != kNoNode &&
            core.election_elapsed < core.config.election_ticks;
+}
+
+bool may_elect_yet(const Core& core) {
+    return core.ticks >= core.elects_from_tick;
 }
 
 void tick(Core& core) {

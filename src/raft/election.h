@@ -30,6 +30,8 @@ void on_own_vote(Core& core, const SelfAnswer& answer);
 // Whether a leader is believed to be alive, so that nobody may be elected yet (6.2,
 // 4.2.3): heard from within the minimum election timeout.
 [[nodiscard]] bool believes_in_leader(const Core& core);
+// False while a promise to a leader binds this member, whose lease rests on it.
+[[nodiscard]] bool may_elect_yet(const Core& core);
 
 [[nodiscard]] bool may_lead(const Core& core);
 

@@ -86,6 +86,12 @@ void switch_to(Core& core, Membership membership) {
     const Progress* own = core.peers().find(core.id());
     core.is_learner = own != nullptr && own->learner;
     if (!core.is_leader()) {
+        // Told of the commit by the very members it asked for their votes, it could win
+        // without being a voter, and would lead without being able to propose.
+        const bool campaigns = core.role == Role::kCandidate || core.role == Role::kPreCandidate;
+        if (campaigns && !may_lead(core) && !KVSTORE_RAFT_MUTANT(kCampaignsOnThoughRemoved)) {
+            become_follower(core, core.term, kNoNode);
+        }
         return;
     }
     if (own == nullptr || core.is_learner) {

@@ -34,8 +34,8 @@ bool enter_later_term(Core& core, const Message& message) {
     if (is_vote_request(message.kind)) {
         // Thesis 4.2.3 and 6.2: a member that hears from a leader neither votes nor moves
         // on, so that removed or cut-off members cannot disturb the group.
-        if (!message.transfer && believes_in_leader(core) &&
-            !KVSTORE_RAFT_MUTANT(kDisturbedByVoteRequests)) {
+        const bool stands_firm = believes_in_leader(core) || !may_elect_yet(core);
+        if (!message.transfer && stands_firm && !KVSTORE_RAFT_MUTANT(kDisturbedByVoteRequests)) {
             ++core.counters.messages_dropped;
             return false;
         }
@@ -87,10 +87,19 @@ bool accept_leader(Core& core, const Message& message) {
     return true;
 }
 
+// Lease mode: the answer to a leader is a promise to elect nobody else for a while, and
+// outlives this member's own doubts about that leader (thesis 6.4.1).
+void bind_to_leader(Core& core) {
+    if (core.config.reads == ReadMode::kLease && !KVSTORE_RAFT_MUTANT(kLeaseForgottenWithLeader)) {
+        core.elects_from_tick = core.ticks + core.config.election_ticks;
+    }
+}
+
 void dispatch_from_leader(Core& core, Message&& message) {
     if (!accept_leader(core, message)) {
         return;
     }
+    bind_to_leader(core);
     switch (message.kind) {
         case MessageKind::kAppend: on_append(core, std::move(message)); break;
         case MessageKind::kHeartbeat: on_heartbeat(core, message); break;
@@ -98,16 +107,11 @@ void dispatch_from_leader(Core& core, Message&& message) {
     }
 }
 
-bool may_vote_yet(const Core& core, const Message& message) {
-    return core.ticks >= core.votes_from_tick || message.transfer ||
-           KVSTORE_RAFT_MUTANT(kLeaseForgottenByRestart);
-}
-
 void dispatch(Core& core, Message&& message) {
     switch (message.kind) {
         case MessageKind::kPreVote:
         case MessageKind::kVote:
-            if (may_vote_yet(core, message)) {
+            if (message.transfer || may_elect_yet(core)) {
                 on_vote_request(core, message);
             }
             return;
@@ -164,8 +168,9 @@ void recover(Core& core, const LogView& log, const Recovered& recovered) {
     const Progress* own = core.peers().find(core.id());
     core.is_learner = own != nullptr && own->learner;
     core.term = recovered.hard.term;
-    if (core.config.reads == ReadMode::kLease && core.term != Term()) {
-        core.votes_from_tick = core.config.election_ticks;
+    if (core.config.reads == ReadMode::kLease && core.term != Term() &&
+        !KVSTORE_RAFT_MUTANT(kLeaseForgottenByRestart)) {
+        core.elects_from_tick = core.config.election_ticks;
     }
     core.log.commit_to(std::max(recovered.hard.commit, recovered.applied));
     if (recovered.applied > core.log.applied() && !KVSTORE_RAFT_MUTANT(kAppliesTwiceAfterRestart)) {

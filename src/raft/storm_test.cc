@@ -54,6 +54,20 @@ TEST(RaftStorm, ARemovedMemberMayCampaignUntilItIsStopped) {
     EXPECT_EQ(report.failure, "");
 }
 
+// A follower took a later term from a message that was no vote request, forgot its leader by that,
+// and voted while that leader read by its lease.
+TEST(RaftStorm, TheLeaseOutlivesTheFollowersDoubts) {
+    const StormReport report = run_storm({.seed = 9101547, .voters = 3, .reads = ReadMode::kLease});
+    EXPECT_EQ(report.failure, "");
+}
+
+// A candidate was told of its removal by those it asked for votes, won, and led without being able
+// to propose.
+TEST(RaftStorm, ARemovedCandidateDoesNotWin) {
+    const StormReport report = run_storm({.seed = 9137942, .voters = 3, .reads = ReadMode::kLease});
+    EXPECT_EQ(report.failure, "");
+}
+
 TEST(RaftStorm, AFixedGroupKeepsEveryPromise) {
     weather({.voters = 3, .changes = false, .snapshots = false});
 }

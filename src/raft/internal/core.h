@@ -64,9 +64,10 @@ struct Core {
     Role role = Role::kFollower;
     NodeId leader;
     bool is_learner = false;
-    // Lease mode: a former life may have promised a leader not to elect another. This
-    // life does not remember, and waits out the longest such promise before it votes.
-    std::uint64_t votes_from_tick = 0;
+    // Lease mode: until then this member has promised a leader to elect no other, itself
+    // included. What a former life promised this one does not remember, and begins by
+    // waiting out the longest such promise.
+    std::uint64_t elects_from_tick = 0;
     Tally tally;
 
     std::uint64_t ticks = 0;

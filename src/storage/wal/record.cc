@@ -17,6 +17,7 @@ enum class ItemTag : std::uint8_t {
     kStart = 3,
     kDrop = 4,
     kCheckpoint = 5,
+    kNoGroups = 6,
 };
 
 constexpr std::uint8_t kHasState = 1;
@@ -117,6 +118,7 @@ Status visit_item(Decoder& from, RecordVisitor& visitor) {
             const GroupCheckpoint checkpoint = read_checkpoint(from);
             return from.ok() ? visitor.on_checkpoint(checkpoint) : bad_item();
         }
+        case ItemTag::kNoGroups: return {};
     }
     return bad_item();
 }
@@ -219,6 +221,18 @@ char* store_checkpoint(char* to, const GroupCheckpoint& checkpoint) noexcept {
         to = store_varint(to, checkpoint.start->index.value());
     }
     return to;
+}
+
+char* store_no_groups(char* to) noexcept {
+    return store_tag(to, ItemTag::kNoGroups);
+}
+
+bool begins_with_checkpoint(ByteView payload) noexcept {
+    if (payload.empty()) {
+        return false;
+    }
+    const auto tag = static_cast<ItemTag>(payload.front());
+    return tag == ItemTag::kCheckpoint || tag == ItemTag::kNoGroups;
 }
 
 Status visit_items(ByteView payload, RecordVisitor& visitor) {

@@ -111,6 +111,10 @@ char* store_state(char* to, const LogState& state) noexcept;
 char* store_start(char* to, GroupId group, Term term, Index index) noexcept;
 char* store_drop(char* to, GroupId group) noexcept;
 char* store_checkpoint(char* to, const GroupCheckpoint& checkpoint) noexcept;
+// The checkpoint of a log without groups; a byte.
+char* store_no_groups(char* to) noexcept;
+
+[[nodiscard]] bool begins_with_checkpoint(ByteView payload) noexcept;
 
 class RecordVisitor {
 public:

@@ -127,6 +127,17 @@ TEST(WalRecord, CheckpointsReadBackWithAndWithoutTheirParts) {
     }
 }
 
+TEST(WalRecord, ACheckpointIsToldFromAMark) {
+    Bytes none(1, '\0');
+    ASSERT_EQ(store_no_groups(none.data()), none.data() + 1);
+    EXPECT_TRUE(begins_with_checkpoint(none));
+    Lister lister;
+    EXPECT_TRUE(visit_items(none, lister).ok());
+    EXPECT_TRUE(lister.seen.empty());
+    EXPECT_FALSE(begins_with_checkpoint(""));
+    EXPECT_FALSE(begins_with_checkpoint(items()));
+}
+
 TEST(WalRecord, ItemsCutAnywhereAreCorruptOrEndBetweenTwo) {
     const Bytes whole = items();
     std::size_t ok_count = 0;

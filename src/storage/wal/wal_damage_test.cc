@@ -75,7 +75,7 @@ TEST(WalDamage, AFlippedBitOfAnyRecordIsFoundAfterAStop) {
     // A segment header, the first checkpoint, three records of two sectors, and the last mark,
     // which holds nothing.
     const int found_count = count_found_flips(log, WalFixture::path("wal-0000000000000001"), 100);
-    EXPECT_EQ(found_count, 64 * 8 + 32 * 8 + 3 * (100 + 100) * 8);
+    EXPECT_EQ(found_count, 64 * 8 + 33 * 8 + 3 * (100 + 100) * 8);
 }
 
 TEST(WalDamage, AFlippedBitOfAnyRecordIsFoundOnceTheLogWasQuiet) {

@@ -263,6 +263,54 @@ TEST(Wal, StatesOutliveTheSegmentsThatHeldThem) {
     EXPECT_EQ(log.driver->client(kTwo).durable, Indexes{Index(18)});
 }
 
+// Begins a log whose second segment begins with copies of what kTwo appended last; at intervals
+// with that of a mark before it.
+void begin_with_copies(WalFixture& log, Durability durability) {
+    log.options.durability = durability;
+    ASSERT_TRUE(log.open().ok());
+    ASSERT_TRUE(log.driver->append_start(kTwo, Term(41), Index(17)).ok());
+    ASSERT_TRUE(log.driver
+                    ->append_state(
+                        {.group = kTwo, .term = Term(42), .vote = NodeId(3), .commit = Index(17)})
+                    .ok());
+    ASSERT_TRUE(log.driver->append_next(kTwo, "first").ok());
+    // Long enough for a sync, and for the mark that tells of it.
+    log.world.run_for(seconds(3));
+    ASSERT_TRUE(log.driver->append_next(kTwo, "second").ok());
+    log.world.run_for(milliseconds(50));
+    log.crash(sim::CrashKind::kKill);
+    log.options.durability = Durability::kAlways;
+    ASSERT_TRUE(log.open().ok());
+}
+
+// Several segments go at once when only the last of them is followed by a checkpoint.
+TEST(Wal, ACrashWhileTheLogIsShortenedLeavesNothingInTheWay) {
+    for (const Durability durability : {Durability::kAlways, Durability::kInterval}) {
+        for (std::uint64_t change = 1; change <= 12; ++change) {
+            WalFixture log;
+            begin_with_copies(log, durability);
+            log.crash(sim::CrashKind::kKill);
+            ASSERT_TRUE(log.open().ok());
+            for (int i = 0; i < 20; ++i) {
+                ASSERT_TRUE(log.driver->append_next(kOne, Bytes(5000, 'x')).ok());
+                log.world.run_for(milliseconds(5));
+                log.driver->release(kOne, log.driver->last(kOne));
+            }
+            ASSERT_EQ(log.files().front(), "wal-0000000000000001");
+            log.driver->release(kTwo, log.driver->last(kTwo));
+            log.host.crash_at_change(change);
+            static_cast<void>(log.driver->append_next(kOne, Bytes(5000, 'x')));
+            log.world.run_for(milliseconds(50));
+            log.host.crash_at_change(0);
+            log.crash();
+            const Status opened = log.open();
+            ASSERT_TRUE(opened.ok()) << change << ": " << opened.to_string();
+            EXPECT_EQ(log.recovered.groups[kTwo].vote, std::make_pair(Term(42), NodeId(3)));
+            EXPECT_GE(log.recovered.groups[kOne].last, Index(20));
+        }
+    }
+}
+
 TEST(Wal, OpensALogWrittenWithAnotherDurability) {
     WalFixture log;
     for (int round = 0; round < 4; ++round) {

@@ -278,6 +278,40 @@ std::string campaigns_by_an_old_configuration(std::uint64_t&) {
     return node.role() == Role::kFollower ? "" : "campaigns before a committed change is applied";
 }
 
+// The members that it asks for votes tell it of the commit that removed it.
+std::string campaigns_on_though_removed(std::uint64_t&) {
+    const ConfChange change{
+        .steps = {{ConfOperation::kRemove, kOne}}, .transition = {}, .context = {}};
+    MemoryLog log;
+    log.write({{Term(1), Index(1), EntryKind::kConfChange, encode_conf_change(change)}});
+    Config config = config_of();
+    config.id = kOne;
+    config.pre_vote = false;
+    const ConfState conf{.voters = {kOne, kTwo, kThree},
+                         .voters_outgoing = {},
+                         .learners = {},
+                         .learners_next = {},
+                         .auto_leave = false};
+    Node node(config, log, {.hard = {Term(1), kNoNode, Index(0)}, .conf = conf, .applied = {}});
+    node.campaign();
+    node.on_persisted(node.ready().seq);
+    Message reply;
+    reply.kind = MessageKind::kVoteReply;
+    reply.group = config.group;
+    reply.to = kOne;
+    reply.term = node.term();
+    reply.from = kThree;
+    reply.reject = true;
+    reply.commit = Index(1);
+    reply.commit_term = Term(1);
+    node.step(reply);
+    if (node.commit_index() != Index(1)) {
+        return "a refusal does not tell what is committed";
+    }
+    static_cast<void>(node.apply_conf_change(change));
+    return node.role() == Role::kFollower ? "" : "campaigns on though it was removed";
+}
+
 std::string is_disturbed_by_candidates(std::uint64_t& steps) {
     Stage stage(steps);
     Message request = stage.message(MessageKind::kVote, kThree, kTwo);
@@ -349,6 +383,34 @@ std::string forgets_a_lease_by_restarting(std::uint64_t& steps) {
     const Ready ready = cluster.node(2).ready();
     steps += cluster.steps();
     return ready.send_after_persist.empty() ? "" : "a restart forgets the promise of a lease";
+}
+
+std::string forgets_a_lease_with_its_leader(std::uint64_t& steps) {
+    Cluster cluster(3, config_of(ReadMode::kLease));
+    cluster.run(40);
+    const NodeId voter = cluster.leader() == kTwo ? kThree : kTwo;
+    Message later;
+    later.kind = MessageKind::kAppendReply;
+    later.group = GroupId(1);
+    later.from = cluster.leader() == kOne ? (voter == kTwo ? kThree : kTwo) : kOne;
+    later.to = voter;
+    later.term = cluster.node(voter).term().next();
+    Message request = later;
+    request.kind = MessageKind::kVote;
+    request.index = Index(90);
+    request.log_term = request.term;
+    for (const Message& message : {later, request}) {
+        cluster.messages().push_back(message);
+        cluster.deliver(cluster.messages().size() - 1);
+    }
+    const Ready ready = cluster.node(voter).ready();
+    steps += cluster.steps();
+    for (const Message& message : ready.send_after_persist) {
+        if (message.kind == MessageKind::kVoteReply && !message.reject) {
+            return "a later term makes it forget the promise of a lease";
+        }
+    }
+    return "";
 }
 
 std::string keeps_a_lease_across_transfer(std::uint64_t& steps) {
@@ -476,9 +538,11 @@ constexpr auto kScenarios = std::to_array<Scenario>({
     {"leads without a majority", leads_without_a_majority},
     {"learner campaigns", learner_campaigns},
     {"campaigns by an old membership", campaigns_by_an_old_configuration},
+    {"campaigns on though removed", campaigns_on_though_removed},
     {"is disturbed by candidates", is_disturbed_by_candidates},
     {"refused candidates learn nothing", refused_candidates_learn_nothing},
     {"forgets a lease by restarting", forgets_a_lease_by_restarting},
+    {"forgets a lease with its leader", forgets_a_lease_with_its_leader},
     {"keeps a lease across transfer", keeps_a_lease_across_transfer},
     {"writes during transfer", writes_during_transfer},
     {"transfers to a learner", transfers_to_a_learner},

@@ -272,6 +272,9 @@ async::Task<Status> Log::write_checkpoint() {
     // Set first: until this record is on the device, the checkpoint before it must stay.
     recycling_waits_for_ = end_.last.next();
     RecordBuffer buffer;
+    if (ledger_.groups().empty()) {
+        buffer.grown(store_no_groups(buffer.room(1)));
+    }
     for (const auto& [group, checkpoint] : ledger_.groups()) {
         buffer.grown(store_checkpoint(buffer.room(kCheckpointGroupBytesMax), checkpoint));
     }

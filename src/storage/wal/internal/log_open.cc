@@ -198,7 +198,7 @@ async::Task<Result<std::unique_ptr<Wal>>> Wal::open(env::Env* env,
     }
 
     auto pool = std::make_unique<SegmentPool>(env, directory, pool_options(options));
-    KVSTORE_CO_CHECK_OK(co_await pool->adopt(content.unused));
+    KVSTORE_CO_CHECK_OK(co_await pool->adopt(content.unused, content.first_segment));
     const bool keeps_tail = planted_bug(PlantedBug::kWalTrustPageCache);
     LogEnd end = end_of(content, keeps_tail);
     SegmentPool::Wanted wanted;

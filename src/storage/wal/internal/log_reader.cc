@@ -12,12 +12,6 @@ namespace {
 // How often a place that looks damaged is read again before it counts as damaged.
 constexpr int kReadAgainCount = 2;
 
-constexpr char kCheckpointTag = 5;
-
-bool is_checkpoint(ByteView payload) {
-    return payload.empty() || payload.front() == kCheckpointTag;
-}
-
 }  // namespace
 
 LogReader::LogReader(env::Env* env, std::string directory, LogVisitor* visitor)
@@ -39,7 +33,7 @@ Status LogReader::damaged(std::uint64_t number, std::uint64_t offset, std::strin
 
 async::Task<Result<LogContent>> LogReader::read() {
     KVSTORE_CO_CHECK_OK(co_await find_segments());
-    KVSTORE_CO_CHECK_OK(co_await drop_blank_front());
+    KVSTORE_CO_CHECK_OK(co_await drop_front());
     for (std::size_t slot = 0; slot < segments_.size(); ++slot) {
         auto end = co_await read_segment(slot);
         KVSTORE_CO_TRY(const End ended, std::move(end));
@@ -59,25 +53,46 @@ async::Task<Result<LogContent>> LogReader::read() {
     co_return std::move(content_);
 }
 
-// Leaves out oldest segments in which no record begins, when later ones hold records: what an
-// earlier recovery read there from the page cache it copied, and the original went with the power.
-// Damage is not mistaken for it, but for a segment's only record, whose entries their group then
-// misses.
-async::Task<Status> LogReader::drop_blank_front() {
-    while (!segments_.empty() && !segments_.front().first && first_record_behind(0)) {
-        const SegmentHeader header = segments_.front().header;
-        auto opened = co_await env_->disk.open(path_of(header.number), open_options());
-        KVSTORE_CO_TRY(const std::unique_ptr<env::File> file, std::move(opened));
-        auto searched =
-            co_await find_later_record(file.get(), header, kSegmentHeaderSize, Sequence());
-        KVSTORE_CO_TRY(const Later found, std::move(searched));
-        if (found != Later::kNone) {
-            break;
+// Leaves out the oldest segments that are not the log's beginning.
+async::Task<Status> LogReader::drop_front() {
+    while (!segments_.empty()) {
+        bool is_blank = false;
+        if (!is_released_front()) {
+            auto looked = co_await is_blank_front();
+            KVSTORE_CO_TRY(is_blank, std::move(looked));
+            if (!is_blank) {
+                break;
+            }
         }
-        content_.unused.push_back({.kind = SegmentName::Kind::kUsed, .number = header.number});
+        content_.unused.push_back(
+            {.kind = SegmentName::Kind::kUsed, .number = segments_.front().header.number});
         segments_.erase(segments_.begin());
     }
     co_return Status();
+}
+
+// Whether the oldest segment begins with copies though a later one begins with a checkpoint: the
+// log was being shortened up to that one when it crashed, and what the copies continue has gone.
+bool LogReader::is_released_front() const {
+    return segments_.front().first && !segments_.front().opens_with_checkpoint &&
+           std::any_of(segments_.begin(), segments_.end(), [](const Segment& segment) {
+               return segment.first && segment.opens_with_checkpoint;
+           });
+}
+
+// Whether no record begins in the oldest segment, though later ones hold records: what an earlier
+// recovery read there from the page cache it copied, and the original went with the power. Damage
+// is not mistaken for it, but for a segment's only record, whose entries their group then misses.
+async::Task<Result<bool>> LogReader::is_blank_front() {
+    if (segments_.front().first || !first_record_behind(0)) {
+        co_return false;
+    }
+    const SegmentHeader header = segments_.front().header;
+    auto opened = co_await env_->disk.open(path_of(header.number), open_options());
+    KVSTORE_CO_TRY(const std::unique_ptr<env::File> file, std::move(opened));
+    auto searched = co_await find_later_record(file.get(), header, kSegmentHeaderSize, Sequence());
+    KVSTORE_CO_TRY(const Later found, std::move(searched));
+    co_return found == Later::kNone;
 }
 
 // Finds the files, and of each segment what it begins with.
@@ -142,7 +157,7 @@ async::Task<Result<LogReader::Segment>> LogReader::look_at_segment(std::uint64_t
     KVSTORE_CO_TRY(const RecordScanner::Found found, std::move(looked));
     if (found == RecordScanner::Found::kRecord) {
         segment.first = scanner.header();
-        segment.opens_with_checkpoint = is_checkpoint(scanner.payload());
+        segment.opens_with_checkpoint = begins_with_checkpoint(scanner.payload());
     }
     co_return segment;
 }

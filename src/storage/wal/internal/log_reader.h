@@ -84,7 +84,9 @@ private:
     async::Task<Status> find_segments();
     async::Task<Result<Segment>> look_at_segment(std::uint64_t number);
     async::Task<Result<End>> read_segment(std::size_t slot);
-    async::Task<Status> drop_blank_front();
+    async::Task<Status> drop_front();
+    [[nodiscard]] bool is_released_front() const;
+    async::Task<Result<bool>> is_blank_front();
     [[nodiscard]] std::optional<RecordHeader> first_record_behind(std::size_t slot) const;
     async::Task<Result<RecordScanner::Found>> look_twice(RecordScanner* scanner);
     async::Task<Status> judge_end(std::size_t slot);

@@ -50,11 +50,16 @@ async::Task<Status> SegmentPool::sync_names() {
     co_return co_await env_->disk.sync_directory(directory_);
 }
 
-async::Task<Status> SegmentPool::adopt(std::vector<SegmentName> unused) {
-    // From the highest number down, each made durable before the next: a crash in between must not
-    // leave a gap in the numbers.
-    std::sort(unused.begin(), unused.end(), [](const SegmentName& a, const SegmentName& b) {
-        return a.number > b.number;
+async::Task<Status> SegmentPool::adopt(std::vector<SegmentName> unused, std::uint64_t first) {
+    // Towards the log from both its ends, each made durable before the next: a crash in between
+    // must not leave a gap in the numbers.
+    std::sort(unused.begin(), unused.end(), [first](const SegmentName& a, const SegmentName& b) {
+        const bool a_before = a.number < first;
+        const bool b_before = b.number < first;
+        if (a_before != b_before) {
+            return a_before;
+        }
+        return a_before ? a.number < b.number : a.number > b.number;
     });
     // And the names as they stand first: a start that follows a kill may see a renaming that a
     // power cut would still take back, over a header that was written anew meanwhile.

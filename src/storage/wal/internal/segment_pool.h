@@ -37,8 +37,9 @@ public:
 
     SegmentPool(env::Env* env, std::string directory, Options options);
 
-    // Takes over what recovery found unused: renames it to free, or removes it.
-    async::Task<Status> adopt(std::vector<SegmentName> unused);
+    // Takes over what recovery found unused before the log's `first` segment and behind its last:
+    // renames it to free, or removes it. 0: the log has no segments.
+    async::Task<Status> adopt(std::vector<SegmentName> unused, std::uint64_t first);
 
     struct Wanted {
         std::uint64_t number = 0;
