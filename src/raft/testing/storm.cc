@@ -280,6 +280,8 @@ private:
                 cluster_.crash(id);
             }
         }
+        // What they have sent arrives, and the leader that it deposed finds out.
+        cluster_.run(20);
         await_leader();
     }
 
