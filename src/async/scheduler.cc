@@ -133,7 +133,8 @@ bool Scheduler::run_turn() {
     Scheduler* outer = std::exchange(current_scheduler(), this);
     take_remote_work();
     std::size_t count = run_ready(kTurnWorkMax);
-    bool any = run_hooks(TurnEndHook::Phase::kSubmit);
+    bool any = run_hooks(TurnEndHook::Phase::kPropose);
+    any = run_hooks(TurnEndHook::Phase::kSubmit) || any;
     count += run_ready(kTurnWorkMax);
     any = run_hooks(TurnEndHook::Phase::kFlush) || any;
     current_scheduler() = outer;
@@ -142,7 +143,7 @@ bool Scheduler::run_turn() {
 
 bool Scheduler::has_work() const {
     return !ready_.empty() || remote_.load(std::memory_order_relaxed) != nullptr ||
-           hooks_[0].head != nullptr || hooks_[1].head != nullptr;
+           hooks_[0].head != nullptr || hooks_[1].head != nullptr || hooks_[2].head != nullptr;
 }
 
 }  // namespace kvstore::async

@@ -20,9 +20,10 @@ namespace kvstore::async {
 // Lifetime  Owned by whoever inherits it. Destroying an armed hook disarms it.
 class TurnEndHook {
 public:
-    // Hooks of an earlier phase run before those of a later one; work that a hook makes ready runs
-    // before the next phase begins.
-    enum class Phase : std::uint8_t { kSubmit, kFlush };
+    // Hooks of an earlier phase run before those of a later one. Of what was gathered in the turn,
+    // each phase makes the next one's: proposals, then what goes to the disk, then what goes to the
+    // network. Work that the first two make ready runs before the last begins.
+    enum class Phase : std::uint8_t { kPropose, kSubmit, kFlush };
 
     TurnEndHook() = default;
     TurnEndHook(const TurnEndHook&) = delete;
@@ -89,8 +90,8 @@ private:
 
     std::deque<Callback<void()>> ready_;
     // One list for each phase, and kRunningHooks for those of the phase that runs.
-    static constexpr std::size_t kRunningHooks = 2;
-    std::array<HookList, 3> hooks_;
+    static constexpr std::size_t kRunningHooks = 3;
+    std::array<HookList, 4> hooks_;
     std::atomic<RemoteWork*> remote_{nullptr};
     Callback<void()> wake_;
 };

@@ -17,7 +17,7 @@ Gossip::Gossip(env::Env& env,
       options_(options),
       listener_(listener),
       detector_(self, options.detector, env.entropy.next()) {
-    transport_.add_service(kGossipTopic, this);
+    transport_.add_service(wire::kGossipTopic, this);
 }
 
 Gossip::~Gossip() {
@@ -104,7 +104,7 @@ async::Task<Result<Bytes>> Gossip::on_stream(NodeId /*from*/,
 void Gossip::carry_out() {
     const FailureDetectorOutput output = detector_.take_output();
     for (const auto& [to, message] : output.messages) {
-        Bytes* buffer = transport_.message_buffer(to, kGossipTopic);
+        Bytes* buffer = transport_.message_buffer(to, wire::kGossipTopic);
         if (buffer == nullptr) {
             ++statistics_.messages_unsendable;
             continue;

@@ -22,10 +22,9 @@
 #include "env/env.h"
 #include "rpc/transport.h"
 #include "wire/gossip.h"
+#include "wire/topics.h"
 
 namespace kvstore::cluster {
-
-inline constexpr rpc::Topic kGossipTopic = 2;
 
 struct NodeLiveness {
     wire::MemberState state = wire::MemberState::kAlive;

@@ -235,7 +235,7 @@ TEST(GossipOverRpc, RefusesCalls) {
 
     const auto refused = cluster.world.block_on(
         cluster.host(1),
-        cluster.node(1).transport->call(NodeId(2), kGossipTopic, Bytes("?"), deadline));
+        cluster.node(1).transport->call(NodeId(2), wire::kGossipTopic, Bytes("?"), deadline));
 
     EXPECT_EQ(refused.status().code(), Code::kUnimplemented);
 }

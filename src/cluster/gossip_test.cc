@@ -80,7 +80,7 @@ protected:
 };
 
 TEST_F(GossipTest, ProbesOthersAsTimeGoesOn) {
-    EXPECT_EQ(transport_.services.at(kGossipTopic), &gossip_);
+    EXPECT_EQ(transport_.services.at(wire::kGossipTopic), &gossip_);
     world_.run_for(milliseconds(250));
 
     const auto sent = transport_.take();

@@ -119,7 +119,7 @@ async::Task<Status> Kv::Catalog::remove_shard(replication::ShardDescription shar
     // `default` is made at the first start, before anything is written, and never dropped.
     replication::Group* const group = kv_.host_.find_group(shard.id);
     const bool is_catalogue_lost = !keyspaces_.contains("default");
-    if (is_catalogue_lost && group->shard().applied_index() > Index()) {
+    if (is_catalogue_lost && group->shard().state().revision > Revision()) {
         co_return Status(Code::kCorruption,
                          "the catalogue of keyspaces (shards/1) is empty, though shards/" +
                              std::to_string(shard.id.value()) + " (keyspace '" + shard.keyspace +

@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "kv/testing/kv_fixture.h"
-#include "replication/strong/single_group.h"
+#include "replication/strong/raft_group.h"
 
 namespace kvstore::kv {
 namespace {
@@ -245,7 +245,7 @@ TEST_F(Catalog, ACreationThatTheCatalogueRefusesTakesItsShardAway) {
     };
     world_.run_until(is_being_made, seconds(10));
     replication::Group& system = *host_->find_group(ShardId(1));
-    dynamic_cast<replication::SingleGroup&>(system).refuse_proposals();
+    dynamic_cast<replication::RaftGroup&>(system).refuse_proposals();
     world_.run_until([&] { return created.has_value(); }, seconds(10));
 
     ASSERT_TRUE(created.has_value());
@@ -448,7 +448,7 @@ TEST_F(Catalog, AChangeThatStopsHalfWaySaysSoAndShowsWhatIsInForce) {
         *told = outcome.status();
     }(kv_.get(), &changed));
     // The shard has taken it; the system shard's turn comes next, and it refuses.
-    dynamic_cast<replication::SingleGroup&>(system).refuse_proposals();
+    dynamic_cast<replication::RaftGroup&>(system).refuse_proposals();
     world_.run_until([&] { return changed.has_value(); }, seconds(10));
 
     ASSERT_TRUE(changed.has_value());

@@ -1,8 +1,7 @@
 // A replicated shard as everything above sees it: propose a command, learn its outcome when it has
 // been applied; make sure a read is not stale.
 //
-// Today a group has one member and its log is the write-ahead log (strong/single_group.h); a Raft
-// group implements the same interface.
+// A Raft group of one or several members stands behind it (strong/raft_group.h).
 #pragma once
 
 #include "async/deadline.h"

@@ -10,7 +10,10 @@
 #include "base/log.h"
 #include "replication/shard_folder.h"
 #include "replication/strong/maintenance.h"
-#include "replication/strong/single_group.h"
+#include "replication/strong/raft_group.h"
+#include "replication/strong/state_exchange.h"
+#include "wire/raft_messages.h"
+#include "wire/topics.h"
 
 namespace kvstore::replication {
 namespace {
@@ -46,25 +49,36 @@ async::Task<Status> check_log_exists(env::Disk* disk) {
 
 struct Replica {
     ShardDescription description;
-    std::unique_ptr<SingleGroup> group;
+    std::unique_ptr<RaftGroup> group;
     std::unique_ptr<Maintenance> maintenance;
 };
 
-class NodeHost final : public Host {
+class NodeHost final : public Host, private RaftLink, private StateOwner, private rpc::Service {
 public:
     NodeHost(env::Env& env, HostOptions options)
         : env_(env),
           options_(std::move(options)),
           shared_{.env = env,
                   .clock = clock_,
+                  .self = options_.self,
+                  .timing = options_.timing,
+                  .link = options_.transport != nullptr ? this : nullptr,
                   .proposal_bytes_max = options_.proposal_bytes_max,
                   .commit_latency = add_commit_latency(options_.registry)},
           lsm_(storage::make_lsm_shared(options_.lsm)),
-          gate_(env.scheduler) {}
+          gate_(env.scheduler),
+          tick_gate_(env.scheduler) {
+        if (options_.transport != nullptr) {
+            StateOwner& owner = *this;
+            exchange_.emplace(env, owner, *options_.transport, options_.self);
+            options_.transport->add_service(wire::kRaftTopic, this);
+        }
+    }
 
     async::Task<Status> recover();
 
-    Group* find_group(ShardId shard) override {
+    Group* find_group(ShardId shard) override { return find_raft_group(shard); }
+    RaftGroup* find_raft_group(ShardId shard) override {
         const auto found = replicas_.find(shard);
         return found == replicas_.end() ? nullptr : found->second.group.get();
     }
@@ -87,16 +101,30 @@ private:
     // How often engines that flush by themselves are asked whether the log can go.
     static constexpr Duration kReleaseInterval = std::chrono::seconds(1);
 
-    async::Task<Result<std::unique_ptr<SingleGroup>>> open_group(ShardDescription description);
+    // ---- peers ----
+    void send(const raft::Message& message) override;
+    void send_snapshot(RaftGroup& group, const raft::Message& message) override;
+    void on_messages(NodeId from, rpc::Received messages) override;
+    void on_call(NodeId from, rpc::Received request, rpc::Responder responder) override;
+    async::Task<Result<Bytes>> on_stream(NodeId from,
+                                         Bytes header,
+                                         std::unique_ptr<rpc::IncomingStream> stream) override;
+    void on_peer_state(NodeId peer, bool is_connected) override;
+    RaftGroup* find_replica(ShardId shard, ShardDescription* description) override;
+    async::Task<Result<std::unique_ptr<storage::Engine>>> open_engine(ShardDescription description,
+                                                                      std::string folder) override;
+
+    async::Task<Result<std::unique_ptr<RaftGroup>>> open_group(ShardDescription description);
     async::Task<Status> open_shards();
     async::Task<Result<Group*>> create_shard_inside(ShardDescription description);
     async::Task<Status> drop_shard_inside(ShardId shard);
     async::Task<Status> remove_dropped(ShardId shard);
     async::Task<Status> persist_every();
     async::Task<Status> compact_every();
+    async::Task<void> tick_loop();
     async::Task<void> release_loop();
     void shorten_log();
-    void add(ShardDescription description, std::unique_ptr<SingleGroup> group);
+    void add(ShardDescription description, std::unique_ptr<RaftGroup> group);
     // Shards under their ids, which stay valid while shards come and go.
     [[nodiscard]] std::vector<ShardId> shard_ids() const;
 
@@ -107,10 +135,15 @@ private:
     std::shared_ptr<storage::LsmShared> lsm_;
     std::unique_ptr<storage::Wal> wal_;
     std::map<ShardId, Replica> replicas_;
-    // Dropped and closed, but the log could not be told and may still call them.
+    // Closed, but the log was not told and may still call them.
     std::vector<Replica> closed_;
     // Around everything that changes replicas_ or walks over it with suspensions.
     async::Gate gate_;
+    std::optional<StateExchange> exchange_;  // none without peers
+    std::vector<raft::Message> inbox_;       // of one call of on_messages(), to keep its capacity
+    // Time goes on for groups until the last of them has stopped.
+    async::Gate tick_gate_;
+    bool is_ticking_over_ = false;
     bool is_recovered_ = false;
     bool is_stopping_ = false;
 
@@ -123,45 +156,28 @@ public:
     explicit RecoveryVisitor(NodeHost& host) : host_(host) {}
 
     Status on_entry(const storage::LogEntry& entry) override {
-        SingleGroup* const group = find(entry.group);
-        if (group == nullptr) {
-            return {};
-        }
-        last_[entry.group] = entry.index;
-        return group->replay(entry.index, entry.data);
+        RaftGroup* const group = find(entry.group);
+        return group != nullptr ? group->replay_entry(entry) : Status();
     }
-    Status on_state(const storage::LogState& /*state*/) override { return {}; }
-    Status on_start(GroupId id, Term /*term*/, Index index) override {
-        const SingleGroup* const group = find(id);
-        if (group == nullptr) {
-            return {};
-        }
-        last_[id] = index;
-        if (group->last_index() < index) {
-            return {Code::kCorruption,
-                    "shard " + std::to_string(id.value()) + ": the log begins after index " +
-                        std::to_string(index.value()) +
-                        ", but the shard holds everything only up to " +
-                        std::to_string(group->last_index().value())};
-        }
-        return {};
+    Status on_state(const storage::LogState& state) override {
+        RaftGroup* const group = find(state.group);
+        return group != nullptr ? group->replay_state(state) : Status();
+    }
+    Status on_start(GroupId id, Term term, Index index) override {
+        RaftGroup* const group = find(id);
+        return group != nullptr ? group->replay_start(term, index) : Status();
     }
     Status on_drop(GroupId id) override {
         ownerless_.erase(id);
         return {};
     }
 
-    // Whether the next entry of the group continues what the log holds of it.
-    [[nodiscard]] bool is_continued_by(GroupId group, Index next) const {
-        const auto found = last_.find(group);
-        return found == last_.end() ? next == Index(1) : found->second.next() == next;
-    }
     // Groups in the log whose shards are gone: a crash came between the drop and the log's note of
     // it, or there was no log then.
     [[nodiscard]] const std::set<GroupId>& ownerless() const { return ownerless_; }
 
 private:
-    SingleGroup* find(GroupId group) {
+    RaftGroup* find(GroupId group) {
         const auto found = host_.replicas_.find(ShardId(group.value()));
         if (found == host_.replicas_.end()) {
             ownerless_.insert(group);
@@ -171,37 +187,44 @@ private:
     }
 
     NodeHost& host_;
-    std::map<GroupId, Index> last_;
     std::set<GroupId> ownerless_;
 };
 
-async::Task<Result<std::unique_ptr<SingleGroup>>> NodeHost::open_group(
-    ShardDescription description) {
-    const std::string folder = shard_engine_folder(description.id);
-    std::unique_ptr<storage::Engine> engine;
+async::Task<Result<std::unique_ptr<storage::Engine>>> NodeHost::open_engine(
+    ShardDescription description, std::string folder) {
     if (description.engine == EngineKind::kMemory) {
         storage::MemoryEngineOptions memory_options;
         memory_options.shard = description.id;
-        auto opened = co_await storage::open_memory_engine(&env_, folder, memory_options);
-        KVSTORE_CO_TRY(engine, std::move(opened));
-    } else {
-        storage::LsmEngineOptions lsm_options;
-        lsm_options.shard = description.id;
-        lsm_options.compression = options_.compression;
-        lsm_options.shared = lsm_;
-        auto opened = co_await storage::open_lsm_engine(&env_, folder, lsm_options);
-        KVSTORE_CO_TRY(engine, std::move(opened));
+        co_return co_await storage::open_memory_engine(&env_, folder, memory_options);
     }
-    auto loaded = co_await mvcc::Shard::open(engine.get(), description.history_ms);
-    if (!loaded.ok()) {
-        (void)co_await engine->close();
-        co_return loaded.status().with_context(folder);
-    }
-    co_return std::make_unique<SingleGroup>(
-        shared_, GroupId(description.id.value()), std::move(engine), *std::move(loaded));
+    storage::LsmEngineOptions lsm_options;
+    lsm_options.shard = description.id;
+    lsm_options.compression = options_.compression;
+    lsm_options.shared = lsm_;
+    co_return co_await storage::open_lsm_engine(&env_, folder, lsm_options);
 }
 
-void NodeHost::add(ShardDescription description, std::unique_ptr<SingleGroup> group) {
+async::Task<Result<std::unique_ptr<RaftGroup>>> NodeHost::open_group(ShardDescription description) {
+    const std::string folder = shard_engine_folder(description.id);
+    KVSTORE_CO_CHECK_OK(co_await settle_received_state(&env_.disk, description.id));
+    auto opened = co_await open_engine(description, folder);
+    KVSTORE_CO_TRY(std::unique_ptr<storage::Engine> engine, std::move(opened));
+    std::vector<NodeId> founders = description.founders;
+    if (founders.empty() && !description.is_newcomer) {
+        founders.push_back(options_.self);
+    }
+    auto group = co_await RaftGroup::open(&shared_,
+                                          GroupId(description.id.value()),
+                                          std::move(engine),
+                                          std::move(founders),
+                                          description.history_ms);
+    if (!group.ok()) {
+        co_return group.status().with_context(folder);
+    }
+    co_return group;
+}
+
+void NodeHost::add(ShardDescription description, std::unique_ptr<RaftGroup> group) {
     auto maintenance = std::make_unique<Maintenance>(
         env_, *group, MaintenanceOptions{.snapshot_interval = options_.snapshot_interval});
     const ShardId id = description.id;
@@ -224,19 +247,20 @@ async::Task<Status> NodeHost::recover() {
             KVSTORE_CO_CHECK_OK(wal_->drop(group));
         }
     }
+    // Every start writes at least one record.
+    shared_.incarnation = wal_->statistics().last_sequence.value();
     for (const ShardId id : shard_ids()) {
-        Replica& replica = replicas_.at(id);
-        KVSTORE_CO_CHECK_OK(co_await replica.group->finish_replay());
-        // Commands that were applied without a log (durability `memory`) leave a hole in it.
-        const GroupId group(id.value());
-        const Index last = replica.group->last_index();
-        if (shared_.wal != nullptr && !visitor.is_continued_by(group, last.next())) {
-            KVSTORE_CO_CHECK_OK(replica.group->restart_log());
-        }
-        replica.maintenance->start();
+        KVSTORE_CO_CHECK_OK(co_await replicas_.at(id).group->begin());
     }
     is_recovered_ = true;
+    tick_gate_.spawn(tick_loop());
     gate_.spawn(release_loop());
+    // All of them elect themselves with one write of the log.
+    for (const ShardId id : shard_ids()) {
+        Replica& replica = replicas_.at(id);
+        KVSTORE_CO_CHECK_OK(co_await replica.group->wait_caught_up());
+        replica.maintenance->start();
+    }
     co_return Status();
 }
 
@@ -250,7 +274,7 @@ async::Task<Status> NodeHost::open_shards() {
     KVSTORE_CO_CHECK_OK(co_await remove_unfinished_shard_folders(&env_.disk));
     for (const ShardDescription& description : descriptions) {
         auto opened = co_await open_group(description);
-        KVSTORE_CO_TRY(std::unique_ptr<SingleGroup> group, std::move(opened));
+        KVSTORE_CO_TRY(std::unique_ptr<RaftGroup> group, std::move(opened));
         add(description, std::move(group));
     }
     co_return Status();
@@ -296,13 +320,23 @@ async::Task<Result<Group*>> NodeHost::create_shard_inside(ShardDescription descr
     }
     KVSTORE_CO_CHECK_OK(co_await create_shard_folder(&env_.disk, description));
     auto opened = co_await open_group(description);
-    KVSTORE_CO_TRY(std::unique_ptr<SingleGroup> group, std::move(opened));
-    Group* raw = group.get();
+    KVSTORE_CO_TRY(std::unique_ptr<RaftGroup> group, std::move(opened));
+    RaftGroup* const raw = group.get();
     const ShardId id = description.id;
     KVSTORE_ASSERT(!replicas_.contains(id));
     add(std::move(description), std::move(group));
+    Status begun = co_await raw->begin();
+    if (begun.ok()) {
+        begun = co_await raw->wait_caught_up();
+    }
+    if (!begun.ok()) {
+        (void)co_await raw->abandon();
+        // What it appended may still be on its way, and the log calls back.
+        closed_.push_back(std::move(replicas_.extract(id).mapped()));
+        co_return begun;
+    }
     replicas_.at(id).maintenance->start();
-    co_return raw;
+    co_return static_cast<Group*>(raw);
 }
 
 async::Task<Status> NodeHost::drop_shard(ShardId shard) {
@@ -348,7 +382,72 @@ async::Task<Status> NodeHost::remove_dropped(ShardId shard) {
     co_return Status();
 }
 
+// ---- peers ----
+
+void NodeHost::send(const raft::Message& message) {
+    Bytes* const buffer = options_.transport->message_buffer(message.to, wire::kRaftTopic);
+    if (buffer != nullptr) {
+        wire::encode_raft_message(message, *buffer);
+    }
+}
+
+void NodeHost::send_snapshot(RaftGroup& group, const raft::Message& message) {
+    exchange_->send(ShardId(group.id().value()), message.to);
+}
+
+void NodeHost::on_messages(NodeId from, rpc::Received messages) {
+    inbox_.clear();
+    const Status decoded =
+        wire::decode_raft_messages(messages.owner, messages.bytes, from, options_.self, inbox_);
+    if (!decoded.ok()) {
+        log_warning("messages of a peer could not be read; they are dropped",
+                    {{"from", from.value()}, {"reason", decoded.to_string()}});
+        return;
+    }
+    for (raft::Message& message : inbox_) {
+        const auto found = replicas_.find(ShardId(message.group.value()));
+        // States come as streams; a message alone has none.
+        if (found != replicas_.end() && message.kind != raft::MessageKind::kSnapshot) {
+            found->second.group->step(std::move(message));
+        }
+    }
+}
+
+void NodeHost::on_call(NodeId /*from*/, rpc::Received /*request*/, rpc::Responder responder) {
+    responder.fail({Code::kUnimplemented, "replication takes no calls"});
+}
+
+async::Task<Result<Bytes>> NodeHost::on_stream(NodeId from,
+                                               Bytes header,
+                                               std::unique_ptr<rpc::IncomingStream> stream) {
+    co_return co_await exchange_->receive(from, std::move(header), std::move(stream));
+}
+
+void NodeHost::on_peer_state(NodeId peer, bool is_connected) {
+    for (auto& [id, replica] : replicas_) {
+        replica.group->on_peer_state(peer, is_connected);
+    }
+}
+
+RaftGroup* NodeHost::find_replica(ShardId shard, ShardDescription* description) {
+    const auto found = replicas_.find(shard);
+    if (found == replicas_.end()) {
+        return nullptr;
+    }
+    *description = found->second.description;
+    return found->second.group.get();
+}
+
 // ---- upkeep ----
+
+async::Task<void> NodeHost::tick_loop() {
+    while (!is_ticking_over_) {
+        co_await env_.clock.sleep(options_.timing.tick);
+        for (auto& [id, replica] : replicas_) {
+            replica.group->tick();
+        }
+    }
+}
 
 async::Task<void> NodeHost::release_loop() {
     MonotonicTime next = env_.clock.now() + kReleaseInterval;
@@ -386,7 +485,7 @@ async::Task<Status> NodeHost::persist_shard(ShardId shard) {
     if (found == replicas_.end()) {
         co_return Status(Code::kNotFound, "no shard " + std::to_string(shard.value()));
     }
-    SingleGroup* const group = found->second.group.get();
+    RaftGroup* const group = found->second.group.get();
     if (!group->gate().try_enter()) {
         co_return stopping_status();
     }
@@ -435,7 +534,7 @@ async::Task<Status> NodeHost::compact_every() {
         if (found == replicas_.end() || !found->second.group->gate().try_enter()) {
             continue;
         }
-        SingleGroup* group = found->second.group.get();
+        RaftGroup* group = found->second.group.get();
         const Status compacted = co_await group->engine().compact();
         group->gate().leave();
         if (!compacted.ok() && first.ok()) {
@@ -481,6 +580,9 @@ async::Task<Status> NodeHost::stop() {
         replica.group->refuse_proposals();
         replica.maintenance->request_stop();
     }
+    if (exchange_) {
+        co_await exchange_->stop();
+    }
     co_await gate_.close();
     Status first;
     const auto note = [&first](const Status& status) {
@@ -502,6 +604,8 @@ async::Task<Status> NodeHost::stop() {
         note(stopped);
         co_await replica.maintenance->stop();
     }
+    is_ticking_over_ = true;
+    co_await tick_gate_.close();
     if (wal_) {
         const Status stopped = co_await wal_->stop();
         note(stopped);

@@ -24,10 +24,14 @@
 #include "env/env.h"
 #include "metrics/registry.h"
 #include "replication/group.h"
+#include "replication/raft_timing.h"
+#include "rpc/transport.h"
 #include "storage/engines.h"
 #include "storage/wal/wal.h"
 
 namespace kvstore::replication {
+
+class RaftGroup;
 
 enum class EngineKind : std::uint8_t { kLsm = 1, kMemory = 2 };
 
@@ -35,7 +39,11 @@ struct ShardDescription {
     ShardId id;
     EngineKind engine = EngineKind::kLsm;
     std::uint64_t history_ms = 0;  // at creation
-    std::string keyspace;          // for people who look at the folder
+    std::string keyspace{};        // for people who look at the folder
+    // The voters with which the group began; empty: this node alone.
+    std::vector<NodeId> founders{};
+    // Joins a group that others founded, and is sent what it lacks.
+    bool is_newcomer = false;
 };
 
 struct HostOptions {
@@ -47,6 +55,10 @@ struct HostOptions {
     storage::Compression compression = storage::Compression::kLz4;
     // Bytes of proposals under way above which propose() answers kOverloaded.
     std::uint64_t proposal_bytes_max = 256ULL << 20U;
+    NodeId self{1};
+    RaftTiming timing;
+    // The way to other nodes; null: there are none.
+    rpc::Transport* transport = nullptr;
     // Where the groups' instruments are added; null: nowhere.
     metrics::Registry* registry = nullptr;
 };
@@ -73,6 +85,8 @@ public:
 
     // Null when there is none.
     [[nodiscard]] virtual Group* find_group(ShardId shard) = 0;
+    // The same, for whoever moves members and leaders (strong/raft_group.h).
+    [[nodiscard]] virtual RaftGroup* find_raft_group(ShardId shard) = 0;
     [[nodiscard]] virtual std::vector<ShardDescription> shards() const = 0;
 
     // Makes an empty shard, durable when it returns.

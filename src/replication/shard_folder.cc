@@ -98,6 +98,35 @@ std::string hexadecimal(std::uint32_t value) {
     return {digits.data(), written.ptr};
 }
 
+// "self", "1,2,3", or "none" for a member that joined later.
+std::string founders_text(const ShardDescription& description) {
+    if (description.is_newcomer) {
+        return "none";
+    }
+    std::string text;
+    for (const NodeId founder : description.founders) {
+        text += (text.empty() ? "" : ",") + std::to_string(founder.value());
+    }
+    return text.empty() ? "self" : text;
+}
+
+bool parse_founders(std::string_view text, ShardDescription& description) {
+    description.is_newcomer = text == "none";
+    if (description.is_newcomer || text == "self") {
+        return true;
+    }
+    while (!text.empty()) {
+        const std::size_t comma = std::min(text.find(','), text.size());
+        const auto id = parse_uint64(text.substr(0, comma));
+        if (!id) {
+            return false;
+        }
+        description.founders.emplace_back(*id);
+        text.remove_prefix(std::min(comma + 1, text.size()));
+    }
+    return true;
+}
+
 // The rest of the line "name rest\n" at the front of `content`, which it is taken from.
 std::optional<std::string_view> take_line(std::string_view& content, std::string_view name) {
     const std::size_t end = content.find('\n');
@@ -127,6 +156,7 @@ std::string encode_shard_file(const ShardDescription& description) {
     content += description.engine == EngineKind::kMemory ? "memory\n" : "lsm\n";
     content += "history_ms " + std::to_string(description.history_ms) + "\n";
     content += "keyspace " + description.keyspace + "\n";
+    content += "founders " + founders_text(description) + "\n";
     content += "crc " + hexadecimal(crc32c(content)) + "\n";
     return content;
 }
@@ -146,15 +176,19 @@ Result<ShardDescription> decode_shard_file(std::string_view content) {
     const auto engine = take_line(content, "engine");
     const auto history = take_line(content, "history_ms");
     const auto keyspace = take_line(content, "keyspace");
+    const auto founders = take_line(content, "founders");
     const auto id_number = parse_uint64(id.value_or(""));
     const auto history_number = parse_uint64(history.value_or(""));
-    if (!id_number || !history_number || !keyspace || (engine != "memory" && engine != "lsm")) {
+    ShardDescription description;
+    if (!id_number || !history_number || !keyspace || (engine != "memory" && engine != "lsm") ||
+        !founders || !parse_founders(*founders, description)) {
         return Status(Code::kCorruption, "unreadable shard description");
     }
-    return ShardDescription{.id = ShardId(*id_number),
-                            .engine = engine == "memory" ? EngineKind::kMemory : EngineKind::kLsm,
-                            .history_ms = *history_number,
-                            .keyspace = std::string(*keyspace)};
+    description.id = ShardId(*id_number);
+    description.engine = engine == "memory" ? EngineKind::kMemory : EngineKind::kLsm;
+    description.history_ms = *history_number;
+    description.keyspace = std::string(*keyspace);
+    return description;
 }
 
 async::Task<Status> create_shard_folder(env::Disk* disk, ShardDescription description) {

@@ -5,6 +5,7 @@
 //     engine memory
 //     history_ms 600000
 //     keyspace redis/1
+//     founders 1,2,3           or `self` (this node alone), or `none` (joined later)
 //     crc 5f3a09c1
 //
 // The last line covers every byte before it (CRC-32C, hexadecimal).

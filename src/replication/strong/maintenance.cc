@@ -33,7 +33,7 @@ private:
 
 }  // namespace
 
-Maintenance::Maintenance(env::Env& env, SingleGroup& group, MaintenanceOptions options)
+Maintenance::Maintenance(env::Env& env, RaftGroup& group, MaintenanceOptions options)
     : env_(env), group_(group), options_(options), gate_(env.scheduler) {}
 
 void Maintenance::start() {
@@ -70,7 +70,7 @@ async::Task<void> Maintenance::expire_loop() {
         if (!go_on) {
             co_return;
         }
-        bool more = group_.shard().state().expiring_key_count > 0 && group_.health().ok();
+        bool more = group_.shard().state().expiring_key_count > 0 && group_.is_leader();
         while (more && !is_stopping_) {
             more = co_await expire_some();
         }
@@ -126,10 +126,9 @@ async::Task<void> Maintenance::compact_loop() {
         if (!go_on) {
             co_return;
         }
-        if (!group_.health().ok()) {
-            continue;
+        if (group_.is_leader()) {
+            co_await compact_history();
         }
-        co_await compact_history();
         co_await sweep();
     }
 }

@@ -7,7 +7,7 @@
 #include "async/task.h"
 #include "base/time.h"
 #include "mvcc/shard.h"
-#include "replication/strong/single_group.h"
+#include "replication/strong/raft_group.h"
 
 namespace kvstore::replication {
 
@@ -26,7 +26,7 @@ struct MaintenanceOptions {
 // Never     Touches the engine after request_stop(), but for what is under way.
 class Maintenance {
 public:
-    Maintenance(env::Env& env, SingleGroup& group, MaintenanceOptions options);
+    Maintenance(env::Env& env, RaftGroup& group, MaintenanceOptions options);
     Maintenance(const Maintenance&) = delete;
     Maintenance& operator=(const Maintenance&) = delete;
     ~Maintenance() = default;
@@ -59,7 +59,7 @@ private:
     async::Task<bool> pause_until_snapshot();
 
     env::Env& env_;
-    SingleGroup& group_;
+    RaftGroup& group_;
     MaintenanceOptions options_;
     async::Gate gate_;
     bool snapshot_is_wanted_ = false;

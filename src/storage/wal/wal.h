@@ -116,6 +116,16 @@ public:
     virtual Status append(WalClient& client, const LogEntry& entry) = 0;
     virtual Status append_state(WalClient& client, const LogState& state) = 0;
     virtual Status append_start(WalClient& client, GroupId group, Term term, Index index) = 0;
+    // Whether an entry of so many bytes would be refused now, behind others of `ahead` bytes that
+    // are about to be appended. Errors: as append(); kTooLarge.
+    [[nodiscard]] virtual Status check_append(std::size_t bytes, std::size_t ahead) const = 0;
+
+    // Names the write that what is appended now becomes part of; rises from write to write. For a
+    // group that cannot tell by indexes what is done, since a vote has none: it asks for it after
+    // appending and compares it with durable_write() in on_durable().
+    [[nodiscard]] virtual std::uint64_t gathering_write() const = 0;
+    [[nodiscard]] virtual std::uint64_t durable_write() const = 0;
+
     // Forgets the group; durable with the next record. Its client is not called again.
     virtual Status drop(GroupId group) = 0;
 

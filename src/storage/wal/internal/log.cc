@@ -134,15 +134,26 @@ char* Log::room(std::size_t bytes_max) {
     return filling_.buffer.room(bytes_max);
 }
 
+Status Log::check_append(std::size_t bytes, std::size_t ahead) const {
+    KVSTORE_CHECK_OK(check_open());
+    KVSTORE_CHECK_OK(check_size(bytes));
+    return check_room(bytes + ahead + kEntryHeadBytesMax);
+}
+
+Status Log::check_size(std::size_t bytes) {
+    if (kEntryHeadBytesMax + bytes > kAppendPayloadMax) {
+        return {Code::kTooLarge,
+                "an entry of " + std::to_string(bytes) + " bytes; at most " +
+                    std::to_string(kAppendPayloadMax - kEntryHeadBytesMax)};
+    }
+    return {};
+}
+
 Status Log::append(WalClient& client, const LogEntry& entry) {
     KVSTORE_ASSERT(entry.index > Index());
     KVSTORE_CHECK_OK(check_open());
+    KVSTORE_CHECK_OK(check_size(entry.data.size()));
     const std::size_t size = kEntryHeadBytesMax + entry.data.size();
-    if (size > kAppendPayloadMax) {
-        return {Code::kTooLarge,
-                "an entry of " + std::to_string(entry.data.size()) + " bytes; at most " +
-                    std::to_string(kAppendPayloadMax - kEntryHeadBytesMax)};
-    }
     KVSTORE_CHECK_OK(check_room(size));
     KVSTORE_TRY(Member * member, enter(client, entry.group));
     KVSTORE_ASSERT(member->last == Index() || entry.index <= member->last.next());
@@ -337,6 +348,7 @@ void Log::take_effects() {
 }
 
 void Log::acknowledge() {
+    durable_write_ = writing_.id;
     for (const Effect& effect : writing_.effects) {
         const auto member = members_.find(effect.group);
         // The group may have been dropped meanwhile, and even begun again.

@@ -59,6 +59,9 @@ public:
     void release(GroupId group, Index index) override;
     [[nodiscard]] std::optional<GroupId> find_laggard() override { return ledger_.find_laggard(); }
     [[nodiscard]] bool is_backed_up() const override;
+    [[nodiscard]] Status check_append(std::size_t bytes, std::size_t ahead) const override;
+    [[nodiscard]] std::uint64_t gathering_write() const override { return filling_.id; }
+    [[nodiscard]] std::uint64_t durable_write() const override { return durable_write_; }
     [[nodiscard]] WalStatistics statistics() const override;
     async::Task<Status> stop() override;
 
@@ -97,6 +100,7 @@ private:
 
     // ---- gathering ----
     [[nodiscard]] Status check_open() const;
+    static Status check_size(std::size_t bytes);
     [[nodiscard]] Status check_room(std::size_t bytes) const;
     Result<Member*> enter(WalClient& client, GroupId group);
     Effect& effect_of(GroupId group, Member& member);
@@ -154,6 +158,7 @@ private:
     std::deque<Gathering> full_;
     std::uint64_t full_bytes_ = 0;
     Gathering writing_;
+    std::uint64_t durable_write_ = 0;  // the id of the last gathering that was acknowledged
 
     async::Gate gate_;
     async::Event not_writing_;

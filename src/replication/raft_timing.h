@@ -1,0 +1,20 @@
+// How fast groups notice that a leader is gone.
+#pragma once
+
+#include <cstdint>
+
+#include "base/time.h"
+
+namespace kvstore::replication {
+
+struct RaftTiming {
+    Duration tick = std::chrono::milliseconds(100);
+    // Without a word from the leader for so many ticks (up to twice as many, by chance) a follower
+    // asks for an election.
+    std::uint32_t election_ticks = 10;
+    std::uint32_t heartbeat_ticks = 1;
+    // Ticks without work after which a group sleeps; 0: never.
+    std::uint32_t hibernate_after_ticks = 0;
+};
+
+}  // namespace kvstore::replication
