@@ -345,6 +345,10 @@ NodeId Node::leader() const {
     return core_->leader;
 }
 
+NodeId Node::heir() const {
+    return core_->heir;
+}
+
 Index Node::commit_index() const {
     return core_->log.committed();
 }

@@ -103,6 +103,8 @@ public:
     [[nodiscard]] Term term() const;
     [[nodiscard]] Role role() const;
     [[nodiscard]] NodeId leader() const;
+    // To whom this leader is handing over; 0: to nobody.
+    [[nodiscard]] NodeId heir() const;
     [[nodiscard]] Index commit_index() const;
     [[nodiscard]] bool is_leader() const { return role() == Role::kLeader; }
     [[nodiscard]] bool is_quarantined() const;

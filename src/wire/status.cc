@@ -25,11 +25,25 @@ static_assert(kCodes.size() == static_cast<std::size_t>(Code::kInternal));
 
 }  // namespace
 
+std::uint8_t code_number(Code code) {
+    if (code == Code::kOk) {
+        return 0;
+    }
+    const auto* at = std::find(kCodes.begin(), kCodes.end(), code);
+    KVSTORE_ASSERT(at != kCodes.end());
+    return static_cast<std::uint8_t>(at - kCodes.begin() + 1);
+}
+
+Code code_of_number(std::uint64_t number) {
+    if (number == 0) {
+        return Code::kOk;
+    }
+    return number <= kCodes.size() ? kCodes[number - 1] : Code::kInternal;
+}
+
 void encode_status(const Status& status, Bytes& to) {
     KVSTORE_ASSERT(!status.ok());
-    const auto* at = std::find(kCodes.begin(), kCodes.end(), status.code());
-    KVSTORE_ASSERT(at != kCodes.end());
-    to.push_back(static_cast<char>(at - kCodes.begin() + 1));
+    to.push_back(static_cast<char>(code_number(status.code())));
     to.push_back(status.effect() == Effect::kNone ? '\0' : '\1');
     put_length_prefixed(to, status.message().substr(0, kStatusWordsMax));
 }
@@ -42,8 +56,8 @@ Status decode_status(ByteView bytes, Status& status) {
     if (!decoder.at_end() || number == 0 || effect > 1 || words.size() > kStatusWordsMax) {
         return {Code::kCorruption, "unreadable status"};
     }
-    const Code code = number <= kCodes.size() ? kCodes[number - 1] : Code::kInternal;
-    status = Status(code, effect == 0 ? Effect::kNone : Effect::kUnknown, std::string(words));
+    status = Status(
+        code_of_number(number), effect == 0 ? Effect::kNone : Effect::kUnknown, std::string(words));
     return {};
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "base/bytes.h"
 #include "base/status.h"
@@ -14,6 +15,11 @@ namespace kvstore::wire {
 
 // Longer words are cut off.
 inline constexpr std::size_t kStatusWordsMax = 4096;
+
+// The number of a code, for ever; 0: ok.
+[[nodiscard]] std::uint8_t code_number(Code code);
+// kInternal for a number that this version does not know.
+[[nodiscard]] Code code_of_number(std::uint64_t number);
 
 // Requires: not ok.
 void encode_status(const Status& status, Bytes& to);

@@ -181,7 +181,7 @@ char* store_entry(char* to, const LogEntry& entry) noexcept {
     to = store_varint(to, entry.term.value());
     to = store_varint(to, entry.index.value());
     to = store_varint(to, entry.data.size());
-    std::memcpy(to, entry.data.data(), entry.data.size());
+    entry.data.copy(to, entry.data.size());
     return to + entry.data.size();
 }
 
