@@ -36,6 +36,9 @@ namespace kvstore::cluster {
 // How often the bounds or the replicas of a shard have changed. The first is 1.
 using ShardEpoch = StrongId<struct ShardEpochTag>;
 
+// The shard whose rows these records are.
+inline constexpr ShardId kSystemShardId{1};
+
 // Of each name, address, label and keyspace name.
 inline constexpr std::size_t kRecordTextMax = 512;
 // Of one shard, voters and learners together: twice the largest replication factor, and room.
