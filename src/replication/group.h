@@ -1,14 +1,19 @@
 // A replicated shard as everything above sees it: propose a command, learn its outcome when it has
 // been applied; make sure a read is not stale.
 //
-// A Raft group of one or several members stands behind it (strong/raft_group.h).
+// What a host hands out (strong/routed_group.h) reaches the shard from wherever it is asked: the
+// replica on this node where there is one, and the nodes that have others.
 #pragma once
+
+#include <cstdint>
 
 #include "async/deadline.h"
 #include "async/sync.h"
 #include "async/task.h"
+#include "base/bytes.h"
 #include "base/id.h"
 #include "base/status.h"
+#include "base/time.h"
 #include "mvcc/command.h"
 #include "mvcc/shard.h"
 
@@ -29,11 +34,16 @@ protected:
     ~Proposal() = default;
 };
 
+enum class AskWhom : std::uint8_t { kLeader = 1, kAnyReplica = 2 };
+
 // Lifetime  Owned by the host of its core.
 // Runs on   One core.
 class Group {
 public:
     virtual ~Group() = default;
+
+    // Whether this node has a replica of the shard. May change across any suspension.
+    [[nodiscard]] virtual bool has_replica() const = 0;
 
     // Proposes a command that the group stamps itself. Bytes are copied before the call returns.
     // Commands of one core are applied in the order in which they were proposed.
@@ -45,20 +55,44 @@ public:
     virtual Status propose(const mvcc::Operation& operation, Proposal* proposal) = 0;
     virtual Status propose(const mvcc::Command& command, Proposal* proposal) = 0;
 
+    // Hands opaque bytes to the node that leads the shard, or to one that has a replica of it, and
+    // returns what it answers (Host::set_ask_server()). Never to this node itself. For questions
+    // without an effect: it is asked again, here or elsewhere, until the deadline, or for a few
+    // seconds when that is further away.
+    //
+    // Suspends: until the answer is there.
+    // Errors:   all with effect none. kUnavailable: nobody could be reached, or this node leads
+    //           itself; kDeadlineExceeded; kOverloaded; what the other node answered.
+    virtual async::Task<Result<Bytes>> ask(Bytes request,
+                                           AskWhom whom,
+                                           async::Deadline deadline) = 0;
+
     // True when a linearizable read may be served from shard() now. While false, await
-    // read_barrier().
+    // read_barrier(). False without a replica here.
     [[nodiscard]] virtual bool can_read_now() const = 0;
-    // Errors: kUnavailable, kDeadlineExceeded, kCorruption (quarantined).
+    // Errors: kUnavailable (also: no replica here), kDeadlineExceeded, kCorruption (quarantined).
     virtual async::Task<Status> read_barrier(async::Deadline deadline) = 0;
 
+    // How old at most what shard() shows may be: everything that was acknowledged so long ago is in
+    // it. Zero while can_read_now(); Duration::max() when nothing is known.
+    [[nodiscard]] virtual Duration staleness() const = 0;
+
+    // Waits until shard() shows `revision`, or a later one.
+    // Errors: kUnavailable (not applied within the group's patience, stopping), kDeadlineExceeded,
+    //         kOverloaded, kFutureRevision (the shard has no such revision anywhere), kCorruption
+    //         (quarantined).
+    virtual async::Task<Status> wait_applied(Revision revision, async::Deadline deadline) = 0;
+
     // The replica on this node. Reads of it without a barrier are `eventual`.
+    // Requires: has_replica().
     [[nodiscard]] virtual mvcc::Shard& shard() = 0;
 
     // Entered by whoever uses the shard across a suspension; while somebody is inside, the shard
-    // does not go away.
+    // does not go away. Keep the reference until leave(): another replica has another gate. Without
+    // a replica it is closed.
     [[nodiscard]] virtual async::Gate& gate() = 0;
 
-    // Why this replica takes no part any more; ok while it does.
+    // Why the replica here takes no part any more; ok while it does, and without one.
     [[nodiscard]] virtual const Status& health() const = 0;
 };
 

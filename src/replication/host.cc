@@ -11,6 +11,7 @@
 #include "replication/shard_folder.h"
 #include "replication/strong/maintenance.h"
 #include "replication/strong/raft_group.h"
+#include "replication/strong/routes.h"
 #include "replication/strong/state_exchange.h"
 #include "wire/raft_messages.h"
 #include "wire/topics.h"
@@ -66,6 +67,11 @@ public:
                   .proposal_bytes_max = options_.proposal_bytes_max,
                   .commit_latency = add_commit_latency(options_.registry)},
           lsm_(storage::make_lsm_shared(options_.lsm)),
+          routes_(RouteShared{.env = env,
+                              .transport = options_.transport,
+                              .self = options_.self,
+                              .locate = std::move(options_.locate),
+                              .bytes_max = options_.proposal_bytes_max}),
           gate_(env.scheduler),
           tick_gate_(env.scheduler) {
         if (options_.transport != nullptr) {
@@ -77,7 +83,10 @@ public:
 
     async::Task<Status> recover();
 
-    Group* find_group(ShardId shard) override { return find_raft_group(shard); }
+    Group& route(ShardId shard) override { return routes_.route(shard); }
+    void forget_route(ShardId shard) override { routes_.forget(shard); }
+    Group* find_group(ShardId shard) override { return routes_.find_with_replica(shard); }
+    void set_ask_server(AskServer* server) override { routes_.set_ask_server(server); }
     RaftGroup* find_raft_group(ShardId shard) override {
         const auto found = replicas_.find(shard);
         return found == replicas_.end() ? nullptr : found->second.group.get();
@@ -98,6 +107,8 @@ public:
     async::Task<Status> stop() override;
 
 private:
+    // How long the end waits for outcomes from other nodes.
+    static constexpr Duration kForwardsPatience = std::chrono::seconds(1);
     // How often engines that flush by themselves are asked whether the log can go.
     static constexpr Duration kReleaseInterval = std::chrono::seconds(1);
 
@@ -135,6 +146,7 @@ private:
     std::shared_ptr<storage::LsmShared> lsm_;
     std::unique_ptr<storage::Wal> wal_;
     std::map<ShardId, Replica> replicas_;
+    Routes routes_;
     // Closed, but the log was not told and may still call them.
     std::vector<Replica> closed_;
     // Around everything that changes replicas_ or walks over it with suspensions.
@@ -250,7 +262,9 @@ async::Task<Status> NodeHost::recover() {
     // Every start writes at least one record.
     shared_.incarnation = wal_->statistics().last_sequence.value();
     for (const ShardId id : shard_ids()) {
-        KVSTORE_CO_CHECK_OK(co_await replicas_.at(id).group->begin());
+        RaftGroup* const group = replicas_.at(id).group.get();
+        KVSTORE_CO_CHECK_OK(co_await group->begin());
+        routes_.attach(id, group);
     }
     is_recovered_ = true;
     tick_gate_.spawn(tick_loop());
@@ -327,16 +341,18 @@ async::Task<Result<Group*>> NodeHost::create_shard_inside(ShardDescription descr
     add(std::move(description), std::move(group));
     Status begun = co_await raw->begin();
     if (begun.ok()) {
+        routes_.attach(id, raw);
         begun = co_await raw->wait_caught_up();
     }
     if (!begun.ok()) {
+        routes_.detach(id);
         (void)co_await raw->abandon();
         // What it appended may still be on its way, and the log calls back.
         closed_.push_back(std::move(replicas_.extract(id).mapped()));
         co_return begun;
     }
     replicas_.at(id).maintenance->start();
-    co_return static_cast<Group*>(raw);
+    co_return &routes_.route(id);
 }
 
 async::Task<Status> NodeHost::drop_shard(ShardId shard) {
@@ -354,6 +370,7 @@ async::Task<Status> NodeHost::drop_shard_inside(ShardId shard) {
         co_return Status(Code::kNotFound, "no shard " + std::to_string(shard.value()));
     }
     Replica replica = std::move(node.mapped());
+    routes_.detach(shard);
     replica.maintenance->request_stop();
     const Status closed = co_await replica.group->abandon();
     if (!closed.ok()) {
@@ -446,6 +463,7 @@ async::Task<void> NodeHost::tick_loop() {
         for (auto& [id, replica] : replicas_) {
             replica.group->tick();
         }
+        routes_.tick();
     }
 }
 
@@ -569,13 +587,17 @@ std::vector<ShardStatistics> NodeHost::statistics() {
                        .applied = replica.group->shard().applied_index(),
                        .durable = engine.durable_index(),
                        .engine = engine.statistics(),
-                       .health = replica.group->health()});
+                       .health = replica.group->health(),
+                       .leader = replica.group->leader(),
+                       .voters = replica.group->configuration().voters,
+                       .learners = replica.group->configuration().learners});
     }
     return all;
 }
 
 async::Task<Status> NodeHost::stop() {
     is_stopping_ = true;
+    routes_.refuse();
     for (auto& [id, replica] : replicas_) {
         replica.group->refuse_proposals();
         replica.maintenance->request_stop();
@@ -604,6 +626,8 @@ async::Task<Status> NodeHost::stop() {
         note(stopped);
         co_await replica.maintenance->stop();
     }
+    const async::Deadline soon = async::Deadline::after(env_.clock.now(), kForwardsPatience);
+    co_await routes_.finish(soon);
     is_ticking_over_ = true;
     co_await tick_gate_.close();
     if (wal_) {

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "async/task.h"
+#include "base/callback.h"
 #include "base/hlc.h"
 #include "base/id.h"
 #include "base/status.h"
@@ -46,14 +47,15 @@ struct ShardDescription {
     bool is_newcomer = false;
 };
 
-struct HostOptions {
+struct HostSettings {
     storage::WalOptions wal;
     Duration snapshot_interval = std::chrono::seconds(300);  // 0: only when the log grows long
     // A log of more segments makes the shard that holds back the oldest one persist.
     std::uint64_t log_segments_max = 12;
     storage::LsmSharedOptions lsm;
     storage::Compression compression = storage::Compression::kLz4;
-    // Bytes of proposals under way above which propose() answers kOverloaded.
+    // Bytes of proposals under way here, and as many on their way to other nodes, above which
+    // propose() answers kOverloaded.
     std::uint64_t proposal_bytes_max = 256ULL << 20U;
     NodeId self{1};
     RaftTiming timing;
@@ -63,6 +65,23 @@ struct HostOptions {
     metrics::Registry* registry = nullptr;
 };
 
+struct HostOptions : HostSettings {
+    // The nodes that have replicas of a shard, as far as is known. Empty: only this node has any.
+    Callback<std::vector<NodeId>(ShardId)> locate{};
+};
+
+// Answers what other nodes ask about shards of this one (Group::ask()).
+//
+// Lifetime  Outlives the host, or until it is taken back by set_ask_server(nullptr).
+class AskServer {
+public:
+    // There is a replica of the shard here, which leads when the leader was asked.
+    virtual void on_ask(ShardId shard, rpc::Received request, rpc::Responder responder) = 0;
+
+protected:
+    ~AskServer() = default;
+};
+
 struct ShardStatistics {
     ShardDescription description;
     mvcc::ShardState state;
@@ -70,6 +89,9 @@ struct ShardStatistics {
     Index durable;
     storage::EngineStatistics engine;
     Status health;
+    NodeId leader;  // 0: not known
+    std::vector<NodeId> voters;
+    std::vector<NodeId> learners;
 };
 
 // Lifetime  Owned by the node. stop() before destruction.
@@ -83,9 +105,19 @@ public:
     //         and no log; kIoError, kDiskFull, ...
     static async::Task<Result<std::unique_ptr<Host>>> open(env::Env* env, HostOptions options);
 
-    // Null when there is none.
+    // The way to a shard, whether or not it has a replica here: made when it is first asked for,
+    // and the same until forget_route() or stop(). Proposals through it are forwarded where this
+    // node does not lead.
+    [[nodiscard]] virtual Group& route(ShardId shard) = 0;
+    // Ends the way to a shard that is no more: what waits fails, what is under way is told. While
+    // a replica is still here it stays until that is dropped.
+    virtual void forget_route(ShardId shard) = 0;
+    // As route(), but null when there is no replica here.
     [[nodiscard]] virtual Group* find_group(ShardId shard) = 0;
-    // The same, for whoever moves members and leaders (strong/raft_group.h).
+    // Who answers what other nodes ask; null: they are told kUnavailable.
+    virtual void set_ask_server(AskServer* server) = 0;
+    // The replica itself, for whoever moves members and leaders (strong/raft_group.h); null when
+    // there is none.
     [[nodiscard]] virtual RaftGroup* find_raft_group(ShardId shard) = 0;
     [[nodiscard]] virtual std::vector<ShardDescription> shards() const = 0;
 
@@ -94,8 +126,8 @@ public:
     //         and counts for nothing.
     virtual async::Task<Result<Group*>> create_shard(ShardDescription description) = 0;
 
-    // Ends the shard and removes its folder. Its proposals fail with kUnavailable (unknown effect);
-    // no pointer to its group may be used after the call began.
+    // Ends the replica and removes its folder. Its proposals fail with kUnavailable (unknown
+    // effect); no pointer to its RaftGroup may be used after the call began. Its route stays.
     // Errors: kNotFound, kUnavailable (stopping). kIoError: it is gone from this host, and its
     //         folder may be back after a restart.
     virtual async::Task<Status> drop_shard(ShardId shard) = 0;

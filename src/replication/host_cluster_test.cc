@@ -2,6 +2,7 @@
 // and states that are streamed to members which join late.
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -84,7 +85,7 @@ protected:
         host_options.wal.segment_bytes = 1U << 20U;
         host_options.self = NodeId(id);
         host_options.transport = node.transport.get();
-        auto opened = run(id, Host::open(&node.machine->env(), host_options));
+        auto opened = run(id, Host::open(&node.machine->env(), std::move(host_options)));
         ASSERT_TRUE(opened.ok()) << opened.status().to_string();
         node.host = *std::move(opened);
         const auto listening =
@@ -221,6 +222,36 @@ TEST_F(HostCluster, AMemberThatJoinsIsSentTheState) {
     ASSERT_TRUE(catches_up(4, leader));
     EXPECT_EQ(local_value(4, "k0"), std::string(2'000, 'x'));
     EXPECT_EQ(group(4)->configuration().voters.size(), 4U);
+}
+
+// Alone it keeps neither entries nor a state to send; its first learner needs both.
+TEST_F(HostCluster, AGroupOfOneFillsItsFirstLearner) {
+    const std::uint64_t leader = wait_for_leader();
+    ASSERT_TRUE(put(leader, "k", "v").is_done());
+    for (std::uint64_t other = 1; other <= 3; ++other) {
+        if (other != leader) {
+            ASSERT_TRUE(change(leader, raft::ConfOperation::kRemove, other).ok());
+        }
+    }
+    ASSERT_TRUE(put(leader, "alone", "v").is_done());
+    ASSERT_TRUE(join(leader, 4).ok());
+    ASSERT_TRUE(catches_up(4, leader));
+    EXPECT_EQ(local_value(4, "alone"), "v");
+}
+
+// Nothing is applied there but the state as a whole.
+TEST_F(HostCluster, AReadThatWaitsForARevisionIsLetGoByAStateThatHasIt) {
+    const std::uint64_t leader = wait_for_leader();
+    for (int i = 0; i < 10; ++i) {
+        ASSERT_TRUE(put(leader, "k" + std::to_string(i), "v").is_done());
+    }
+    const Revision seen = group(leader)->shard().state().revision;
+    ASSERT_TRUE(join(leader, 4).ok());
+    ASSERT_LT(group(4)->shard().state().revision, seen);
+    const Status applied =
+        run(4, group(4)->wait_applied(seen, async::Deadline::after(world_.now(), seconds(2))));
+    EXPECT_TRUE(applied.ok()) << applied.to_string();
+    EXPECT_EQ(local_value(4, "k9"), "v");
 }
 
 TEST_F(HostCluster, AStateThatIsCutShortIsSentAgainWhereverItIsCut) {

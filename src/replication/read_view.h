@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "async/sync.h"
 #include "async/task.h"
 #include "base/callback.h"
 #include "base/status.h"
@@ -22,13 +23,14 @@ namespace kvstore::replication {
 // Errors:   kUnavailable when the shard is closing; those of `work`.
 template <typename T, typename Work>
 async::Task<Result<T>> read_view(env::Env* env, Group* group, Work work) {
-    if (!group->gate().try_enter()) {
+    async::Gate& gate = group->gate();
+    if (!gate.try_enter()) {
         co_return Status(Code::kUnavailable, "the shard is closing");
     }
     if (!group->shard().engine().view_blocks()) {
         const std::unique_ptr<storage::View> view = group->shard().view();
         Result<T> result = work(view.get());
-        group->gate().leave();
+        gate.leave();
         co_return result;
     }
     std::optional<Result<T>> result;
@@ -39,7 +41,7 @@ async::Task<Result<T>> read_view(env::Env* env, Group* group, Work work) {
         };
         co_await env->disk.run_blocking(std::move(blocking));
     }
-    group->gate().leave();
+    gate.leave();
     co_return *std::move(result);
 }
 

@@ -85,7 +85,7 @@ private:
         host_options.wal.recycled_segments_max = 2;
         host_options.wal.disk_reserve_bytes = 1U << 20U;
         host_options.snapshot_interval = snapshot_interval_;
-        auto host = co_await replication::Host::open(&node_->env(), host_options);
+        auto host = co_await replication::Host::open(&node_->env(), std::move(host_options));
         if (!host.ok()) {
             co_return host.status();
         }

@@ -255,5 +255,72 @@ TEST(GroupStorm, NoIncrementIsLostOrCountedTwice) {
     set_log_level(LogLevel::kInfo);
 }
 
+// ---- reads of a replica that may be behind ----
+
+TEST_F(GroupOfThree, AReplicaIsAsOldAsItsLastConfirmedReadWhateverItsLeaderSays) {
+    const std::uint64_t follower = other_than(leader_);
+    cluster_.world().run_for(seconds(2));
+    EXPECT_EQ(cluster_.group(follower).staleness(), Duration::max())
+        << "heartbeats confirm nothing";
+
+    const MonotonicTime asked = cluster_.world().now();
+    ASSERT_TRUE(cluster_.read_barrier(follower).ok());
+    EXPECT_LE(cluster_.group(follower).staleness(), cluster_.world().now() - asked);
+    EXPECT_GT(cluster_.group(follower).staleness(), Duration(0)) << "counted from the question";
+
+    const Duration before = cluster_.group(follower).staleness();
+    cluster_.world().run_for(seconds(7));
+    EXPECT_EQ(cluster_.group(follower).staleness(), before + seconds(7));
+}
+
+TEST_F(GroupOfThree, AReplicaThatIsCutOffGrowsOldAndSoDoesItsLeader) {
+    for (const std::uint64_t member : {leader_, other_than(leader_)}) {
+        ASSERT_TRUE(cluster_.read_barrier(member).ok());
+        cluster_.isolate(member);
+        cluster_.world().run_for(seconds(20));
+        EXPECT_FALSE(cluster_.read_barrier(member).ok());
+        EXPECT_GE(cluster_.group(member).staleness(), seconds(20)) << member;
+        cluster_.heal();
+    }
+}
+
+TEST_F(GroupOfThree, AReadWaitsUntilItsReplicaHasAppliedWhatTheSessionHasSeen) {
+    const std::uint64_t follower = other_than(leader_);
+    cluster_.isolate(follower);
+    const Told& told = cluster_.put(leader_, "k", "v");
+    ASSERT_TRUE(told.is_done());
+    const Revision seen = told.command->revision;
+    EXPECT_LT(cluster_.group(follower).shard().state().revision, seen);
+    const auto in = [this](Duration span) {
+        return async::Deadline::after(cluster_.world().now(), span);
+    };
+
+    EXPECT_EQ(
+        cluster_.run(follower, cluster_.group(follower).wait_applied(seen, in(seconds(1)))).code(),
+        Code::kDeadlineExceeded);
+    const Status given_up = cluster_.run(
+        follower, cluster_.group(follower).wait_applied(seen, async::Deadline::never()));
+    EXPECT_EQ(given_up.code(), Code::kUnavailable) << "patience without a deadline ends too";
+    EXPECT_EQ(given_up.effect(), Effect::kNone);
+
+    cluster_.heal();
+    const Status caught_up =
+        cluster_.run(follower, cluster_.group(follower).wait_applied(seen, in(seconds(3))));
+    EXPECT_TRUE(caught_up.ok()) << caught_up.to_string();
+    EXPECT_EQ(cluster_.local_value(follower, "k"), "v");
+}
+
+TEST_F(GroupOfThree, AReadThatWaitsIsToldWhenTheGroupGoes) {
+    const std::uint64_t follower = other_than(leader_);
+    std::optional<Status> told;
+    async::spawn([](RaftGroup* group, std::optional<Status>* to) -> async::Task<void> {
+        *to = co_await group->wait_applied(Revision(1'000), async::Deadline::never());
+    }(&cluster_.group(follower), &told));
+    EXPECT_FALSE(told.has_value());
+    cluster_.stop(follower);
+    ASSERT_TRUE(told.has_value());
+    EXPECT_EQ(told->code(), Code::kUnavailable);
+}
+
 }  // namespace
 }  // namespace kvstore::replication

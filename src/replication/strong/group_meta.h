@@ -28,6 +28,12 @@ struct GroupMeta {
         return conf.voters.size() == 1 && conf.voters.front() == node &&
                conf.voters_outgoing.empty();
     }
+    // Whether there is anybody who may ask this member for its log or its state.
+    [[nodiscard]] bool has_others() const {
+        return conf.voters.size() + conf.voters_outgoing.size() + conf.learners.size() +
+                   conf.learners_next.size() >
+               1;
+    }
 };
 
 [[nodiscard]] Bytes encode_group_meta(const GroupMeta& meta);

@@ -1,6 +1,9 @@
 #include "replication/strong/outcome_codec.h"
 
+#include <cstdint>
+
 #include "base/coding.h"
+#include "wire/status.h"
 
 namespace kvstore::replication {
 namespace {
@@ -11,8 +14,10 @@ enum class Item : std::uint8_t { kOperation = 1, kCommand = 2 };
 constexpr std::uint8_t kChanged = 1;
 constexpr std::uint8_t kHadPrevious = 2;
 constexpr std::uint8_t kPreviousFollows = 4;
+constexpr std::uint8_t kOperationFlags = 7;
 constexpr std::uint8_t kConditionsHeld = 1;
 constexpr std::uint8_t kCommandChanged = 2;
+constexpr std::uint8_t kCommandFlags = 3;
 
 Status unreadable() {
     return {Code::kCorruption, "unreadable outcome of a forwarded command"};
@@ -20,23 +25,24 @@ Status unreadable() {
 
 bool replay_operation(Decoder& decoder, std::size_t at, mvcc::ApplySink* sink) {
     mvcc::OperationResult result;
-    const std::uint64_t code = decoder.varint();
+    result.code = wire::code_of_number(decoder.fixed<std::uint8_t>());
     const auto flags = decoder.fixed<std::uint8_t>();
-    result.number = zigzag_decode(decoder.varint());
-    result.text = decoder.length_prefixed();
     result.changed = (flags & kChanged) != 0;
     result.had_previous = (flags & kHadPrevious) != 0;
+    result.number = zigzag_decode(decoder.varint());
+    result.text = decoder.length_prefixed();
     if ((flags & kPreviousFollows) != 0) {
         result.previous = mvcc::decode_record(decoder.length_prefixed());
         if (!result.previous) {
             return false;
         }
     }
-    if (!decoder.ok() || code > static_cast<std::uint64_t>(Code::kInternal)) {
+    if (!decoder.ok() || (flags & ~kOperationFlags) != 0) {
         return false;
     }
-    result.code = static_cast<Code>(code);
-    sink->on_operation(at, result);
+    if (sink != nullptr) {
+        sink->on_operation(at, result);
+    }
     return true;
 }
 
@@ -47,22 +53,31 @@ bool replay_command(Decoder& decoder, mvcc::ApplySink* sink) {
     result.changed = (flags & kCommandChanged) != 0;
     result.revision = Revision(decoder.varint());
     result.stamp = Version(decoder.varint());
-    if (!decoder.at_end()) {
+    if (!decoder.at_end() || (flags & ~kCommandFlags) != 0) {
         return false;
     }
-    sink->on_command(result);
+    if (sink != nullptr) {
+        sink->on_command(result);
+    }
     return true;
 }
 
 }  // namespace
 
-OutcomeWriter::OutcomeWriter() {
+OutcomeWriter::OutcomeWriter(std::size_t bytes_max) : bytes_max_(bytes_max) {
     put_fixed(bytes_, kFormat);
 }
 
 void OutcomeWriter::on_operation(std::size_t /*at*/, const mvcc::OperationResult& result) {
+    // Their heads are a few dozen bytes each, for which there is room to spare.
+    const std::size_t size =
+        result.text.size() + (result.previous ? result.previous->value.size() : 0);
+    is_whole_ = is_whole_ && bytes_.size() + size <= bytes_max_;
+    if (!is_whole_) {
+        return;
+    }
     put_fixed(bytes_, Item::kOperation);
-    put_varint(bytes_, static_cast<std::uint64_t>(result.code));
+    put_fixed(bytes_, wire::code_number(result.code));
     const unsigned flags = (result.changed ? kChanged : 0U) |
                            (result.had_previous ? kHadPrevious : 0U) |
                            (result.previous ? kPreviousFollows : 0U);

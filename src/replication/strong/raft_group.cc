@@ -21,6 +21,7 @@ RaftGroup::RaftGroup(GroupShared& shared,
       shard_(std::move(shard)),
       apply_(shared.env, *this),
       reads_(shared.env.scheduler),
+      waiters_(shared.env),
       idle_(shared.env.scheduler),
       caught_up_(shared.env.scheduler),
       installed_(shared.env.scheduler),
@@ -234,6 +235,9 @@ void RaftGroup::take(raft::Ready ready) {
 }
 
 void RaftGroup::note_role(const raft::SoftState& soft) {
+    if (watcher_ != nullptr) {
+        watcher_->on_leader_change();
+    }
     if (soft.role == raft::Role::kLeader) {
         lost_at_.reset();
         shared_.clock.restore(shard_->state().last_stamp);
@@ -451,14 +455,16 @@ void RaftGroup::on_applied(Index index) {
         }
     }
     reads_.on_applied(index);
+    waiters_.on_applied(shard_->state().revision);
     pump();
 }
 
 void RaftGroup::trim_log() {
     // Nobody asks a group of one for what it has applied.
-    log_.trim(apply_.applied(), is_alone_ ? 0 : shared_.log_bytes_max);
+    const bool has_others = apply_.meta().has_others();
+    log_.trim(apply_.applied(), has_others ? shared_.log_bytes_max : 0);
     const raft::SnapshotRef snapshot = log_.snapshot();
-    if (!is_alone_ && (snapshot == nullptr || snapshot->index < log_.start_index() ||
+    if (has_others && (snapshot == nullptr || snapshot->index < log_.start_index() ||
                        snapshot->conf != apply_.meta().conf)) {
         log_.set_snapshot(std::make_shared<const raft::SnapshotMeta>(raft::SnapshotMeta{
             .index = apply_.applied(), .term = apply_.meta().term, .conf = apply_.meta().conf}));
@@ -487,7 +493,7 @@ void RaftGroup::on_log_failed(const Status& why) {
     unwritten_.clear();
     persisting_.clear();
     if (!is_alone_) {
-        reads_.fail_all(health_);
+        fail_reads(health_);
     }
     fail_pending(why);
     caught_up_.set();
@@ -508,7 +514,7 @@ void RaftGroup::quarantine(const Status& why) {
         node_->quarantine(std::string(why.message()));
     }
     apply_.halt();
-    reads_.fail_all(health_);
+    fail_reads(health_);
     fail_pending(why);
     caught_up_.set();
 }
@@ -548,6 +554,50 @@ async::Task<Status> RaftGroup::read_barrier(async::Deadline deadline) {
         co_return Status(Code::kUnavailable, "no majority has confirmed that the read is fresh");
     }
     co_return confirmed;
+}
+
+async::Task<Result<Bytes>> RaftGroup::ask(Bytes /*request*/,
+                                          AskWhom /*whom*/,
+                                          async::Deadline /*deadline*/) {
+    co_return Status(Code::kUnavailable, "a replica reaches no other node");
+}
+
+Duration RaftGroup::staleness() const {
+    if (can_read_now()) {
+        return Duration(0);
+    }
+    const std::optional<MonotonicTime> fresh = reads_.fresh_as_of();
+    return fresh && !is_quarantined_ ? shared_.env.clock.now() - *fresh : Duration::max();
+}
+
+async::Task<Status> RaftGroup::wait_applied(Revision revision, async::Deadline deadline) {
+    if (!health_.ok()) {
+        co_return health_;
+    }
+    if (is_stopping_) {
+        co_return Status(Code::kUnavailable, "the server is stopping");
+    }
+    const Revision here = shard_->state().revision;
+    if (here >= revision) {
+        co_return Status();
+    }
+    const std::string missing = "this replica is at revision " + std::to_string(here.value()) +
+                                " and the session has seen " + std::to_string(revision.value());
+    if (can_read_now()) {
+        co_return Status(Code::kFutureRevision, missing + ", which does not exist");
+    }
+    const MonotonicTime patience = shared_.env.clock.now() + kReadPatience;
+    const async::Deadline bounded{.at = std::min(deadline.at, patience)};
+    const Status applied = co_await waiters_.wait(revision, bounded);
+    if (applied.code() == Code::kDeadlineExceeded && patience < deadline.at) {
+        co_return Status(Code::kUnavailable, missing);
+    }
+    co_return applied;
+}
+
+void RaftGroup::fail_reads(const Status& why) {
+    reads_.fail_all(why);
+    waiters_.fail_all(why);
 }
 
 void RaftGroup::begin_reads() {
@@ -620,7 +670,7 @@ async::Task<Status> RaftGroup::stop() {
     if (!is_alone_ && !lost_at_) {
         lost_at_ = shared_.env.clock.now();
     }
-    reads_.fail_all({Code::kUnavailable, "the server is stopping"});
+    fail_reads({Code::kUnavailable, "the server is stopping"});
     if (!is_idle()) {
         co_await idle_;
     }
@@ -643,7 +693,7 @@ async::Task<Status> RaftGroup::abandon() {
     }
     is_quarantined_ = true;
     apply_.halt();
-    reads_.fail_all(health_);
+    fail_reads(health_);
     fail_pending(health_);
     co_return co_await stop();
 }

@@ -34,6 +34,7 @@
 #include "replication/strong/group_meta.h"
 #include "replication/strong/raft_log.h"
 #include "replication/strong/read_rounds.h"
+#include "replication/strong/revision_waiters.h"
 #include "storage/engine.h"
 #include "storage/wal/wal.h"
 
@@ -51,6 +52,17 @@ public:
     virtual void send(const raft::Message& message) = 0;
     // Streams the shard's state to message.to. RaftGroup::on_snapshot_sent() follows, later.
     virtual void send_snapshot(RaftGroup& group, const raft::Message& message) = 0;
+};
+
+// Told when another member leads, or none.
+//
+// Runs on   The core of the group, from inside its calls; may not call back into it.
+class LeaderWatcher {
+public:
+    virtual void on_leader_change() = 0;
+
+protected:
+    ~LeaderWatcher() = default;
 };
 
 // A shard's state that was received whole and waits aside to take the place of a replica's.
@@ -114,10 +126,19 @@ public:
 
     // ---- Group ----
 
+    [[nodiscard]] bool has_replica() const override { return true; }
+    // A replica knows no other way than its own.
+    async::Task<Result<Bytes>> ask(Bytes request, AskWhom whom, async::Deadline deadline) override;
     Status propose(const mvcc::Operation& operation, Proposal* proposal) override;
     Status propose(const mvcc::Command& command, Proposal* proposal) override;
     [[nodiscard]] bool can_read_now() const override;
     async::Task<Status> read_barrier(async::Deadline deadline) override;
+    // Counts from when the newest read round began that was confirmed and is applied, by this
+    // node's clock alone. What a leader's messages say is no proof: they may be from before a pause
+    // of this process, or from a leader that has been replaced, and a heartbeat's commit index is
+    // cut to what this member is known to have.
+    [[nodiscard]] Duration staleness() const override;
+    async::Task<Status> wait_applied(Revision revision, async::Deadline deadline) override;
     [[nodiscard]] mvcc::Shard& shard() override { return *shard_; }
     [[nodiscard]] async::Gate& gate() override { return *gate_; }
     [[nodiscard]] const Status& health() const override { return health_; }
@@ -157,6 +178,10 @@ public:
     // ---- leadership and membership, for the host ----
 
     [[nodiscard]] bool is_leader() const;
+    // Leads, and does not hand leadership over just now.
+    [[nodiscard]] bool takes_proposals() const;
+    // Null: nobody is told.
+    void set_leader_watcher(LeaderWatcher* watcher) { watcher_ = watcher; }
     // 0: not known.
     [[nodiscard]] NodeId leader() const;
     [[nodiscard]] Term term() const;
@@ -196,7 +221,8 @@ private:
     // Proposals of a leader that lost its place are told "unknown" after so long, when no other
     // leader has said what became of them.
     static constexpr Duration kLostPatience = std::chrono::seconds(3);
-    // How long a read waits for a leader and a majority, when its own deadline is later.
+    // How long a read waits for a leader and a majority, or for this replica to catch up, when its
+    // own deadline is later.
     static constexpr Duration kReadPatience = std::chrono::seconds(3);
 
     // A command that was gathered, or is in the log and not applied.
@@ -241,6 +267,7 @@ private:
     void on_durable(Index last) override;
     void on_log_failed(const Status& why) override;
     void begin_reads();
+    void fail_reads(const Status& why);
 
     // ---- applying ----
     Proposal* take_proposal(Index index, Term term) override;
@@ -264,6 +291,7 @@ private:
 
     GroupShared& shared_;
     GroupId id_;
+    LeaderWatcher* watcher_ = nullptr;
     std::unique_ptr<storage::Engine> engine_;
     std::unique_ptr<mvcc::Shard> shard_;
     ApplyLoop apply_;
@@ -280,6 +308,7 @@ private:
     std::deque<raft::Ready> unwritten_;  // not in the log yet; waiting only while the disk is full
     std::deque<Persisting> persisting_;
     ReadRounds reads_;
+    RevisionWaiters waiters_;  // for revisions that sessions have seen elsewhere
     std::vector<ConfWaiter*> conf_waiters_;
     std::optional<MonotonicTime> lost_at_;  // when leadership with proposals under way was lost
     MonotonicTime batch_began_;

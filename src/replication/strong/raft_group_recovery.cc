@@ -127,7 +127,7 @@ Status RaftGroup::replay_committed(Index commit) {
         const raft::Entry* const entry = log_.find(apply_.applied().next());
         KVSTORE_CHECK_OK(apply_.replay(*entry).with_context(shard_name(id_)));
     }
-    log_.trim(apply_.applied(), is_alone_ ? 0 : shared_.log_bytes_max);
+    trim_log();
     return {};
 }
 
@@ -234,6 +234,10 @@ Status RaftGroup::transfer_leader(NodeId heir) {
 
 bool RaftGroup::is_leader() const {
     return health_.ok() && (!node_ || node_->is_leader());
+}
+
+bool RaftGroup::takes_proposals() const {
+    return is_leader() && (!node_ || node_->heir() == raft::kNoNode);
 }
 
 NodeId RaftGroup::leader() const {

@@ -68,6 +68,7 @@ async::Task<void> RaftGroup::install(raft::Ready ready) {
     unwritten_.push_back(std::move(ready));
     write_ready();
     reads_.on_applied(apply_.applied());
+    waiters_.on_applied(shard_->state().revision);
     installed_.set();
     pump();
 }

@@ -26,13 +26,14 @@ void ReadRounds::confirm(raft::ReadToken token, Index at) {
     if (found == asked_.end()) {
         return;  // asked again under another token meanwhile
     }
-    confirmed_.push_back({.at = at, .waiters = std::move(found->waiters)});
+    confirmed_.push_back({.at = at, .asked = found->asked, .waiters = std::move(found->waiters)});
     asked_.erase(found);
 }
 
 void ReadRounds::on_applied(Index applied) {
     for (Confirmed& confirmed : confirmed_) {
         if (confirmed.at <= applied) {
+            fresh_as_of_ = std::max(fresh_as_of_.value_or(confirmed.asked), confirmed.asked);
             tell(confirmed.waiters, Status());
         }
     }

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "async/deadline.h"
@@ -47,6 +48,10 @@ public:
     // before `asked_before` and are not confirmed. Returns: whether there is something to ask.
     bool retry(MonotonicTime now, MonotonicTime asked_before);
 
+    // The beginning of the newest round that was confirmed and is applied: whatever was
+    // acknowledged before it is applied here.
+    [[nodiscard]] std::optional<MonotonicTime> fresh_as_of() const { return fresh_as_of_; }
+
     void fail_all(const Status& why);
     [[nodiscard]] bool empty() const {
         return gathered_.empty() && asked_.empty() && confirmed_.empty();
@@ -66,6 +71,7 @@ private:
     };
     struct Confirmed {
         Index at;
+        MonotonicTime asked;
         Waiters waiters;
     };
 
@@ -76,6 +82,7 @@ private:
     Waiters gathered_;
     std::deque<Asked> asked_;
     std::deque<Confirmed> confirmed_;  // in the order in which they were confirmed
+    std::optional<MonotonicTime> fresh_as_of_;
 };
 
 }  // namespace kvstore::replication

@@ -35,6 +35,25 @@ protected:
     ReadRounds rounds_{scheduler_};
 };
 
+TEST_F(Rounds, TellSinceWhenTheReplicaIsKnownToBeFresh) {
+    static_cast<void>(reader());
+    rounds_.begin(token(1), now_ + seconds(1));
+    static_cast<void>(reader());
+    rounds_.begin(token(2), now_ + seconds(2));
+    EXPECT_EQ(rounds_.fresh_as_of(), std::nullopt);
+
+    rounds_.confirm(token(2), Index(5));
+    rounds_.on_applied(Index(4));
+    EXPECT_EQ(rounds_.fresh_as_of(), std::nullopt) << "confirmed, and not applied";
+    rounds_.on_applied(Index(5));
+    EXPECT_EQ(rounds_.fresh_as_of(), now_ + seconds(2)) << "from its beginning, not its answer";
+
+    rounds_.confirm(token(1), Index(5));
+    rounds_.on_applied(Index(5));
+    EXPECT_EQ(rounds_.fresh_as_of(), now_ + seconds(2)) << "an older round takes nothing back";
+    turn();
+}
+
 TEST_F(Rounds, OneConfirmationServesAllReadsOfATurnOnceTheIndexIsApplied) {
     auto& one = reader();
     auto& two = reader();

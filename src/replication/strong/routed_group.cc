@@ -1,264 +1,462 @@
 #include "replication/strong/routed_group.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
+#include <vector>
 
-#include "base/coding.h"
+#include "base/assert.h"
+#include "replication/strong/forward_codec.h"
 #include "replication/strong/outcome_codec.h"
 #include "wire/topics.h"
 
 namespace kvstore::replication {
 namespace {
 
-constexpr std::uint8_t kFormat = 1;
+Status stopping() {
+    return {Code::kUnavailable, "the server is stopping"};
+}
 
-// A peer's command: its outcome goes back as the answer to the call.
-class RemoteProposal final : public Proposal {
-public:
-    explicit RemoteProposal(rpc::Responder responder) : responder_(std::move(responder)) {}
-    virtual ~RemoteProposal() = default;
+// What a proposer is told: that another node leads, or was too slow, is no business of his.
+Status as_told(const Status& why) {
+    if (why.code() == Code::kNotLeader || why.code() == Code::kDeadlineExceeded) {
+        return {Code::kUnavailable, why.effect(), std::string(why.message())};
+    }
+    return why;
+}
 
-    void on_operation(std::size_t at, const mvcc::OperationResult& result) override {
-        writer_.on_operation(at, result);
-    }
-    void on_command(const mvcc::CommandResult& result) override {
-        writer_.on_command(result);
-        responder_.answer(writer_.bytes());
-        delete this;
-    }
-    void on_failed(const Status& why) override {
-        responder_.fail(why);
-        delete this;
-    }
-
-private:
-    rpc::Responder responder_;
-    OutcomeWriter writer_;
-};
+bool is_passing(const Status& why) {
+    return why.code() == Code::kNotLeader || why.code() == Code::kUnavailable;
+}
 
 }  // namespace
 
-void encode_forward_request(const ForwardRequest& request, Bytes& to) {
-    put_fixed(to, kFormat);
-    put_varint(to, request.shard.value());
-    put_varint(to, request.term.value());
-    to.append(request.command);
-}
-
-Result<ForwardRequest> decode_forward_request(ByteView bytes) {
-    Decoder decoder(bytes);
-    const auto format = decoder.fixed<std::uint8_t>();
-    ForwardRequest request;
-    request.shard = ShardId(decoder.varint());
-    request.term = Term(decoder.varint());
-    request.command = decoder.rest();
-    if (!decoder.ok() || format != kFormat) {
-        return Status(Code::kCorruption, "unreadable forwarded command");
-    }
-    return request;
-}
-
-void serve_forwarded(RaftGroup* group, ByteView request_bytes, rpc::Responder responder) {
-    const Result<ForwardRequest> request = decode_forward_request(request_bytes);
-    if (!request.ok()) {
-        responder.fail(request.status());
-        return;
-    }
-    if (group == nullptr) {
-        responder.fail({Code::kNotLeader, "this node has no replica of the shard"});
-        return;
-    }
-    if (!group->is_leader() || group->term() != request->term) {
-        responder.fail({Code::kNotLeader, "this node does not lead the shard in that term"});
-        return;
-    }
-    mvcc::Command command;
-    const Status decoded = mvcc::decode_command(request->command, command);
-    if (!decoded.ok()) {
-        responder.fail(decoded);
-        return;
-    }
-    // Owns itself until it is told.
-    auto proposal = std::make_unique<RemoteProposal>(std::move(responder));
-    const Status taken = group->propose(command, proposal.get());
-    RemoteProposal* const told = proposal.release();
-    if (!taken.ok()) {
-        told->on_failed(taken);
-    }
-}
-
-// One command on its way to the leader.
+// One command that waits for a leader, or is on its way to one.
 class RoutedGroup::Forward final : public rpc::CallSink {
 public:
-    Forward(RoutedGroup& group, Proposal* proposal, Bytes command, MonotonicTime give_up)
-        : group_(group), proposal_(proposal), command_(std::move(command)), give_up_(give_up) {}
+    Forward(RoutedGroup* group, Proposal* its_proposal, Bytes its_command, MonotonicTime at)
+        : proposal(its_proposal), command(std::move(its_command)), give_up(at), group_(group) {}
     virtual ~Forward() = default;
 
     void on_answer(rpc::Received answer) override {
-        is_under_way_ = false;
-        group_.on_answer(this, answer.bytes);
+        if (group_ != nullptr) {
+            group_->on_answer(number, answer.bytes);
+        } else {
+            delete this;
+        }
     }
     void on_failed(const Status& why) override {
-        is_under_way_ = false;
-        group_.on_failed(this, why);
+        if (group_ != nullptr) {
+            group_->on_failed(number, why);
+        } else {
+            delete this;
+        }
+    }
+    // Its group is gone, and the answer is still to come: it owns itself from now on.
+    static void orphan(std::unique_ptr<Forward> forward) { forward.release()->group_ = nullptr; }
+
+    void fail(const Status& why) {
+        if (proposal != nullptr) {
+            proposal->on_failed(as_told(why));
+        }
     }
 
+    std::uint64_t number = 0;
+    Proposal* proposal;
+    Bytes command;
+    MonotonicTime give_up;
+    KnownLeader sent_to{};
+
 private:
-    friend class RoutedGroup;
-    RoutedGroup& group_;
-    Proposal* proposal_;
-    Bytes command_;
-    MonotonicTime give_up_;
-    bool is_under_way_ = false;
+    RoutedGroup* group_;
 };
 
-RoutedGroup::RoutedGroup(env::Env& env, RaftGroup& group, rpc::Transport* transport)
-    : env_(env), group_(group), transport_(transport) {}
-
-RoutedGroup::~RoutedGroup() {
-    KVSTORE_ASSERT(forwards_.empty());
+RoutedGroup::RoutedGroup(RouteShared& shared, ShardId shard)
+    : shared_(shared),
+      shard_(shard),
+      finder_(shared, shard, [this] { on_leader_change(); }),
+      progress_(shared.env.scheduler),
+      asking_(shared.env.scheduler),
+      no_replica_gate_(shared.env.scheduler) {
+    async::spawn(no_replica_gate_.close());
 }
 
+RoutedGroup::~RoutedGroup() {
+    KVSTORE_ASSERT(waiting_.empty());
+    KVSTORE_ASSERT(under_way_.empty());
+    set_replica(nullptr);
+}
+
+void RoutedGroup::set_replica(RaftGroup* replica) {
+    if (replica_ != nullptr) {
+        replica_->set_leader_watcher(nullptr);
+    }
+    replica_ = replica;
+    only_replica_ = shared_.transport == nullptr ? replica : nullptr;
+    finder_.set_replica(replica);
+    if (replica != nullptr) {
+        replica->set_leader_watcher(this);
+    }
+    push_soon();
+}
+
+// ---- the replica ----
+
+async::Task<Status> RoutedGroup::read_barrier(async::Deadline deadline) {
+    if (replica_ == nullptr) {
+        co_return Status(Code::kUnavailable, "this node has no replica of the shard");
+    }
+    co_return co_await replica_->read_barrier(deadline);
+}
+
+async::Task<Status> RoutedGroup::wait_applied(Revision revision, async::Deadline deadline) {
+    if (replica_ == nullptr) {
+        co_return Status(Code::kUnavailable, "this node has no replica of the shard");
+    }
+    co_return co_await replica_->wait_applied(revision, deadline);
+}
+
+mvcc::Shard& RoutedGroup::shard() {
+    KVSTORE_ASSERT(replica_ != nullptr);
+    return replica_->shard();
+}
+
+async::Gate& RoutedGroup::gate() {
+    return replica_ != nullptr ? replica_->gate() : no_replica_gate_;
+}
+
+const Status& RoutedGroup::health() const {
+    static const Status kNothingWrong;
+    return replica_ != nullptr ? replica_->health() : kNothingWrong;
+}
+
+// ---- commands ----
+
+// Those that still may be tried again come first.
 bool RoutedGroup::leads_here() const {
-    return transport_ == nullptr || (forwards_.empty() && group_.is_leader());
+    const bool is_free =
+        waiting_.empty() && (under_way_.empty() || under_way_.rbegin()->first < settled_below_);
+    return is_free && replica_ != nullptr && replica_->takes_proposals();
 }
 
 Status RoutedGroup::propose(const mvcc::Operation& operation, Proposal* proposal) {
-    if (leads_here()) {
-        return group_.propose(operation, proposal);
+    if (only_replica_ != nullptr) {
+        return only_replica_->propose(operation, proposal);
     }
-    mvcc::Command command;
-    command.operations.push_back(operation);
-    return forward(command, proposal);
+    if (leads_here()) {
+        return replica_->propose(operation, proposal);
+    }
+    Bytes command;
+    mvcc::encode_command(Version(), operation, command);
+    return forward(std::move(command), proposal);
 }
 
 Status RoutedGroup::propose(const mvcc::Command& command, Proposal* proposal) {
-    if (leads_here()) {
-        return group_.propose(command, proposal);
+    if (only_replica_ != nullptr) {
+        return only_replica_->propose(command, proposal);
     }
-    return forward(command, proposal);
-}
-
-Status RoutedGroup::forward(const mvcc::Command& command, Proposal* proposal) {
-    if (is_stopping_) {
-        return {Code::kUnavailable, "the server is stopping"};
+    if (leads_here()) {
+        return replica_->propose(command, proposal);
     }
     Bytes encoded;
     mvcc::encode_command(command, encoded);
-    if (bytes_ + encoded.size() > kBytesMax) {
-        return {Code::kOverloaded, "too many writes wait for another node; try again"};
+    return forward(std::move(encoded), proposal);
+}
+
+Status RoutedGroup::forward(Bytes command, Proposal* proposal) {
+    if (is_refusing_) {
+        return stopping();
     }
-    bytes_ += encoded.size();
-    forwards_.push_back(std::make_unique<Forward>(
-        *this, proposal, std::move(encoded), env_.clock.now() + kPatience));
-    push_on();
+    if (shared_.transport == nullptr) {
+        return {Code::kUnavailable, "this node has no replica of the shard, and knows no other"};
+    }
+    const std::size_t size = command.size() + kForwardOverhead;
+    if (shared_.bytes + size > shared_.bytes_max) {
+        return {Code::kOverloaded, "too many writes wait for other nodes; try again"};
+    }
+    shared_.bytes += size;
+    auto added = std::make_unique<Forward>(
+        this, proposal, std::move(command), shared_.env.clock.now() + kPatience);
+    added->number = next_number_++;
+    waiting_.emplace(added->number, std::move(added));
+    push_soon();
     return {};
 }
 
-// Whether one that was refused has others under way behind it: it waits until they are told, since
-// they may have been taken.
-bool RoutedGroup::is_held_up() const {
-    const auto waiting = std::ranges::find_if(
-        forwards_, [](const auto& forward) { return !forward->is_under_way_; });
-    return std::any_of(
-        waiting, forwards_.end(), [](const auto& forward) { return forward->is_under_way_; });
+std::unique_ptr<RoutedGroup::Forward> RoutedGroup::take(Forwards& from, std::uint64_t number) {
+    auto node = from.extract(number);
+    KVSTORE_ASSERT(!node.empty());
+    shared_.bytes -= node.mapped()->command.size() + kForwardOverhead;
+    return std::move(node.mapped());
 }
 
-// Starts what may start, in order.
-void RoutedGroup::push_on() {
-    if (is_held_up()) {
-        return;
+void RoutedGroup::on_leader_change() {
+    progress_.set();
+    push_soon();
+}
+
+void RoutedGroup::push_soon() {
+    if (shared_.transport != nullptr) {
+        shared_.env.scheduler.at_turn_end(*this, Phase::kPropose);
     }
-    for (std::size_t i = 0; i < forwards_.size(); ++i) {
-        Forward& forward = *forwards_[i];
-        if (!forward.is_under_way_ && !start(forward)) {
+}
+
+// Sends what may go, in order. Who is told of an outcome meanwhile may propose more.
+void RoutedGroup::push_on() {
+    fail_waiting(settled_below_,
+                 {Code::kUnavailable, "the leader refused it, and has taken a later command"});
+    while (!waiting_.empty()) {
+        const std::optional<KnownLeader> leader = finder_.find();
+        if (!leader) {
+            finder_.look_up();
+            return;
+        }
+        if (!may_go_to(*leader) || !start_first(*leader)) {
             return;
         }
     }
 }
 
-// Returns: false when it must wait.
-bool RoutedGroup::start(Forward& forward) {
-    const NodeId leader = group_.leader();
-    if (leader == NodeId() || group_.is_leader()) {
-        return false;  // here it is proposed by tick(), when nothing is under way any more
+// Whether the first that waits may be sent there now.
+bool RoutedGroup::may_go_to(const KnownLeader& leader) {
+    const std::uint64_t first = waiting_.begin()->first;
+    if (!under_way_.empty() && under_way_.rbegin()->first > first) {
+        return false;  // it was refused, and those behind it may not have been
     }
-    Bytes request;
+    const bool is_alone = under_way_.empty() || under_way_.rbegin()->first < settled_below_;
+    if (!is_alone && heading_ != leader) {
+        const MonotonicTime now = shared_.env.clock.now();
+        if (!turned_at_) {
+            turned_at_ = now;
+        }
+        if (now - *turned_at_ < kTurnPatience) {
+            return false;
+        }
+        settled_below_ = first;
+    }
+    turned_at_.reset();
+    heading_ = leader;
+    return true;
+}
+
+// Returns: false when it has to wait.
+bool RoutedGroup::start_first(const KnownLeader& leader) {
+    Forward& first = *waiting_.begin()->second;
+    if (leader.node == shared_.self) {
+        const std::unique_ptr<Forward> taken = take(waiting_, first.number);
+        propose_here(*taken);
+        return true;
+    }
+    scratch_.clear();
+    encode_forward_request({.kind = ForwardKind::kPropose,
+                            .shard = shard_,
+                            .term = leader.term,
+                            .body = first.command},
+                           scratch_);
+    const async::Deadline deadline{.at = shared_.env.clock.now() + kAnswerPatience};
+    const Status started =
+        shared_.transport->start_call(leader.node, wire::kForwardTopic, scratch_, deadline, &first);
+    if (started.ok()) {
+        first.sent_to = leader;
+        under_way_.insert(waiting_.extract(waiting_.begin()));
+        return true;
+    }
+    if (started.code() == Code::kTooLarge) {
+        take(waiting_, first.number)->fail(started);
+        return true;
+    }
+    finder_.note_lost(leader);
+    return false;
+}
+
+void RoutedGroup::propose_here(const Forward& forward) {
+    mvcc::Command command;
+    Status taken = mvcc::decode_command(forward.command, command);
+    if (taken.ok()) {
+        taken = replica_->propose(command, forward.proposal);
+    }
+    if (!taken.ok() && forward.proposal != nullptr) {
+        forward.proposal->on_failed(as_told(taken));
+    }
+}
+
+void RoutedGroup::on_answer(std::uint64_t number, ByteView answer) {
+    const std::unique_ptr<Forward> taken = take(under_way_, number);
+    settle(number);
+    const Status told = replay_outcome(answer, taken->proposal);
+    if (!told.ok()) {
+        taken->fail(told.with_unknown_effect());
+    }
+}
+
+void RoutedGroup::on_failed(std::uint64_t number, const Status& why) {
+    const Forward& failed = *under_way_.at(number);
+    if (why.code() == Code::kNotLeader) {
+        finder_.note_refused(failed.sent_to);
+    } else if (why.code() == Code::kUnavailable || why.code() == Code::kDeadlineExceeded) {
+        finder_.note_lost(failed.sent_to);
+    }
+    const bool may_try_again = why.effect() == Effect::kNone && is_passing(why) && !is_refusing_ &&
+                               number >= settled_below_ && shared_.env.clock.now() < failed.give_up;
+    if (may_try_again) {
+        waiting_.insert(under_way_.extract(number));
+        // Where it was unavailable it is not asked again before the next tick.
+        if (why.code() == Code::kNotLeader) {
+            push_soon();
+        }
+        return;
+    }
+    const std::unique_ptr<Forward> taken = take(under_way_, number);
+    settle(why.effect() == Effect::kUnknown ? number : 0);
+    taken->fail(why);
+}
+
+// One that was under way has been told: this one and those before it are not tried again; 0: none
+// of them is done.
+void RoutedGroup::settle(std::uint64_t number) {
+    settled_below_ = std::max(settled_below_, number);
+    push_soon();
+    if (is_refusing_) {
+        progress_.set();
+    }
+}
+
+void RoutedGroup::fail_waiting(std::uint64_t below, const Status& why) {
+    while (!waiting_.empty() && waiting_.begin()->first < below) {
+        take(waiting_, waiting_.begin()->first)->fail(why);
+    }
+}
+
+void RoutedGroup::fail_impatient() {
+    const MonotonicTime now = shared_.env.clock.now();
+    while (!waiting_.empty() && waiting_.begin()->second->give_up <= now) {
+        take(waiting_, waiting_.begin()->first)
+            ->fail({Code::kUnavailable, "no leader of the shard could be reached"});
+    }
+}
+
+// ---- questions ----
+
+async::Task<Result<Bytes>> RoutedGroup::ask(Bytes request, AskWhom whom, async::Deadline deadline) {
+    const std::size_t size = request.size() + kForwardOverhead;
+    if (shared_.transport == nullptr) {
+        co_return Status(Code::kUnavailable, "there is no other node to ask");
+    }
+    if (shared_.bytes + size > shared_.bytes_max) {
+        co_return Status(Code::kOverloaded, "too much waits for other nodes; try again");
+    }
+    if (is_refusing_ || !asking_.try_enter()) {
+        co_return stopping();
+    }
+    shared_.bytes += size;
+    Bytes message;
     encode_forward_request(
-        {.shard = ShardId(group_.id().value()), .term = group_.term(), .command = forward.command_},
-        request);
-    const Status started = transport_->start_call(
-        leader, wire::kForwardTopic, request, async::Deadline{.at = forward.give_up_}, &forward);
-    forward.is_under_way_ = started.ok();
-    return started.ok();
+        {.kind = ForwardKind::kAsk, .shard = shard_, .whom = whom, .body = request}, message);
+    auto answer = co_await ask_inside(std::move(message), whom, deadline);
+    shared_.bytes -= size;
+    asking_.leave();
+    co_return answer;
 }
 
-std::unique_ptr<RoutedGroup::Forward> RoutedGroup::take(Forward* forward) {
-    const auto found = std::ranges::find_if(
-        forwards_, [forward](const auto& each) { return each.get() == forward; });
-    KVSTORE_ASSERT(found != forwards_.end());
-    std::unique_ptr<Forward> taken = std::move(*found);
-    forwards_.erase(found);
-    bytes_ -= taken->command_.size();
-    return taken;
+async::Task<Result<Bytes>> RoutedGroup::ask_inside(Bytes request,
+                                                   AskWhom whom,
+                                                   async::Deadline deadline) {
+    const MonotonicTime patience = shared_.env.clock.now() + kPatience;
+    Status last(Code::kUnavailable, "no node with a replica of the shard could be reached");
+    std::size_t failures = 0;
+    while (!is_refusing_) {
+        const MonotonicTime now = shared_.env.clock.now();
+        if (deadline.has_passed(now)) {
+            co_return Status(Code::kDeadlineExceeded, std::string(last.message()));
+        }
+        if (now >= patience) {
+            co_return Status(Code::kUnavailable, std::string(last.message()));
+        }
+        const std::optional<KnownLeader> to = choose_node(whom);
+        if (to && to->node == shared_.self) {
+            co_return Status(Code::kUnavailable, "this node leads the shard itself");
+        }
+        if (to) {
+            const async::Deadline limit{.at =
+                                            std::min({deadline.at, patience, now + kAskPatience})};
+            auto answer =
+                co_await shared_.transport->call(to->node, wire::kForwardTopic, request, limit);
+            if (answer.ok()) {
+                co_return Bytes(answer->bytes);
+            }
+            last = Status(answer.status().code(), std::string(answer.status().message()));
+            if (!is_passing(last) && last.code() != Code::kDeadlineExceeded) {
+                co_return last;
+            }
+            ++failures;
+            if (last.code() == Code::kNotLeader && whom == AskWhom::kLeader) {
+                finder_.note_refused(*to);
+                continue;
+            }
+            finder_.note_lost(*to);
+        }
+        const bool has_more = whom == AskWhom::kAnyReplica && to.has_value() &&
+                              failures % (shared_.others(shard_).size() + 1) != 0;
+        if (!has_more && !is_refusing_) {
+            progress_.reset();
+            co_await progress_;
+        }
+    }
+    co_return stopping();
 }
 
-void RoutedGroup::on_answer(Forward* forward, ByteView answer) {
-    const std::unique_ptr<Forward> taken = take(forward);
-    const Status told = replay_outcome(answer, taken->proposal_);
-    if (!told.ok() && taken->proposal_ != nullptr) {
-        taken->proposal_->on_failed(told.with_unknown_effect());
+// Whom to ask next; of a replica that does not lead without a term.
+std::optional<KnownLeader> RoutedGroup::choose_node(AskWhom whom) {
+    if (whom == AskWhom::kLeader) {
+        std::optional<KnownLeader> leader = finder_.find();
+        if (!leader) {
+            finder_.look_up();
+        }
+        return leader;
     }
+    const std::vector<NodeId> nodes = shared_.others(shard_);
+    if (nodes.empty()) {
+        return std::nullopt;
+    }
+    return KnownLeader{.node = nodes[next_replica_++ % nodes.size()], .term = Term()};
 }
 
-void RoutedGroup::on_failed(Forward* forward, const Status& why) {
-    const bool is_worth_another_try =
-        why.effect() == Effect::kNone &&
-        (why.code() == Code::kNotLeader || why.code() == Code::kUnavailable) && !is_stopping_ &&
-        env_.clock.now() < forward->give_up_;
-    if (is_worth_another_try) {
-        return;  // tick() tries again
-    }
-    const std::unique_ptr<Forward> taken = take(forward);
-    if (taken->proposal_ != nullptr) {
-        taken->proposal_->on_failed(why);
-    }
-}
+// ---- time and the end ----
 
 void RoutedGroup::tick() {
-    const MonotonicTime now = env_.clock.now();
-    while (!forwards_.empty() && !forwards_.front()->is_under_way_ && !is_held_up() &&
-           (now >= forwards_.front()->give_up_ || group_.is_leader())) {
-        const std::unique_ptr<Forward> first = take(forwards_.front().get());
-        Status refused(Code::kUnavailable, "no leader of the shard could be reached");
-        if (now < first->give_up_) {
-            mvcc::Command command;
-            refused = mvcc::decode_command(first->command_, command);
-            if (refused.ok()) {
-                refused = group_.propose(command, first->proposal_);
-            }
-        }
-        if (!refused.ok() && first->proposal_ != nullptr) {
-            first->proposal_->on_failed(refused);
-        }
+    progress_.set();
+    if (waiting_.empty()) {
+        return;
     }
+    fail_impatient();
     push_on();
 }
 
-void RoutedGroup::stop() {
-    is_stopping_ = true;
-    std::deque<std::unique_ptr<Forward>> left;
-    for (auto& forward : std::exchange(forwards_, {})) {
-        if (forward->is_under_way_) {
-            left.push_back(std::move(forward));
-            continue;
-        }
-        bytes_ -= forward->command_.size();
-        if (forward->proposal_ != nullptr) {
-            forward->proposal_->on_failed(Status(Code::kUnavailable, "the server is stopping"));
+void RoutedGroup::refuse() {
+    is_refusing_ = true;
+    progress_.set();
+    fail_waiting(next_number_, stopping());
+}
+
+bool RoutedGroup::is_idle() const {
+    return waiting_.empty() && under_way_.empty() && asking_.count() == 0;
+}
+
+async::Task<void> RoutedGroup::finish(async::Deadline deadline) {
+    KVSTORE_ASSERT(is_refusing_);
+    while (!under_way_.empty() && !deadline.has_passed(shared_.env.clock.now())) {
+        progress_.reset();
+        co_await progress_;
+    }
+    while (!under_way_.empty()) {
+        std::unique_ptr<Forward> left = take(under_way_, under_way_.begin()->first);
+        Proposal* const proposal = std::exchange(left->proposal, nullptr);
+        Forward::orphan(std::move(left));
+        if (proposal != nullptr) {
+            proposal->on_failed(stopping().with_unknown_effect());
         }
     }
-    forwards_ = std::move(left);
+    co_await asking_.close();
 }
 
 }  // namespace kvstore::replication

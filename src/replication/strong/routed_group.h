@@ -1,91 +1,140 @@
-// A shard's group for those who do not care which node leads it: what this node may not propose is
-// proposed where the leader is, and the outcome comes back as if it had been here.
+// The way to a shard from this node, for those who do not care where it is: what the replica here
+// may not propose, or where there is none, is proposed where the leader is, and the outcome comes
+// back as if it had been here.
 //
-// A command is tried again only while it certainly was not taken, and only in the order in which
-// commands came: each carries the term in which its sender believes, and a leader of another term
-// refuses it, so that none of a row can be taken behind one that was refused.
+// How the order of commands is kept:
+//   - each carries the term in which its sender believes, and the leader of another term refuses
+//     it. So of a row that went to one leader, those behind one that was refused for its term are
+//     refused too;
+//   - one that was refused waits until those behind it have been told, and is tried again only when
+//     none of them can have been applied;
+//   - while commands are under way to one leader, others do not go to the next one, for some time:
+//     then those are given up, which means that they are not tried again.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <map>
 #include <memory>
+#include <optional>
 
+#include "async/scheduler.h"
 #include "async/sync.h"
 #include "async/task.h"
 #include "base/bytes.h"
 #include "base/id.h"
 #include "base/status.h"
-#include "env/env.h"
 #include "replication/group.h"
+#include "replication/strong/leader_finder.h"
 #include "replication/strong/raft_group.h"
 #include "rpc/transport.h"
 
 namespace kvstore::replication {
 
-// A command for another node's group.
-struct ForwardRequest {
-    ShardId shard;
-    Term term;         // in which the sender believes
-    ByteView command;  // mvcc::encode_command(); the stamp is given by the leader
-};
-
-void encode_forward_request(const ForwardRequest& request, Bytes& to);
-// Views into `bytes`. Errors: kCorruption.
-Result<ForwardRequest> decode_forward_request(ByteView bytes);
-
-// Proposes a peer's command and answers with its outcome. Null `group`: there is none here.
-void serve_forwarded(RaftGroup* group, ByteView request, rpc::Responder responder);
-
-// Lifetime    Owned by the host beside its group. stop() before the group's.
-// Runs on     The core of the group.
-// Invariants  commands that wait here are in the order in which they were proposed, and nothing
-//             overtakes them
-class RoutedGroup final : public Group {
+// Lifetime    Owned by the core's routes. finish() before destruction, or is_idle().
+// Runs on     One core.
+// Invariants  commands that wait, or may be tried again, are in the order in which they were
+//             proposed, and nothing overtakes them
+class RoutedGroup final : public Group, private LeaderWatcher, private async::TurnEndHook {
 public:
-    RoutedGroup(env::Env& env, RaftGroup& group, rpc::Transport* transport);
+    RoutedGroup(RouteShared& shared, ShardId shard);
     RoutedGroup(const RoutedGroup&) = delete;
     RoutedGroup& operator=(const RoutedGroup&) = delete;
     ~RoutedGroup() override;
 
+    // ---- Group ----
+
+    [[nodiscard]] bool has_replica() const override { return replica_ != nullptr; }
     Status propose(const mvcc::Operation& operation, Proposal* proposal) override;
     Status propose(const mvcc::Command& command, Proposal* proposal) override;
-    [[nodiscard]] bool can_read_now() const override { return group_.can_read_now(); }
-    async::Task<Status> read_barrier(async::Deadline deadline) override {
-        return group_.read_barrier(deadline);
+    async::Task<Result<Bytes>> ask(Bytes request, AskWhom whom, async::Deadline deadline) override;
+    [[nodiscard]] bool can_read_now() const override {
+        return replica_ != nullptr && replica_->can_read_now();
     }
-    [[nodiscard]] mvcc::Shard& shard() override { return group_.shard(); }
-    [[nodiscard]] async::Gate& gate() override { return group_.gate(); }
-    [[nodiscard]] const Status& health() const override { return group_.health(); }
+    async::Task<Status> read_barrier(async::Deadline deadline) override;
+    [[nodiscard]] Duration staleness() const override {
+        return replica_ != nullptr ? replica_->staleness() : Duration::max();
+    }
+    async::Task<Status> wait_applied(Revision revision, async::Deadline deadline) override;
+    [[nodiscard]] mvcc::Shard& shard() override;
+    [[nodiscard]] async::Gate& gate() override;
+    [[nodiscard]] const Status& health() const override;
 
-    [[nodiscard]] RaftGroup& raft() { return group_; }
+    // ---- for the routes ----
+
+    // The replica on this node, which takes part in its group already; null: there is none (any
+    // more). What is under way in the one before is told by it.
+    void set_replica(RaftGroup* replica);
+    [[nodiscard]] RaftGroup* replica() const { return replica_; }
 
     // Tries again what waits for a leader, and gives up what has waited too long.
     void tick();
     // Refuses what waits, and what comes.
-    void stop();
+    void refuse();
+    // Nothing is under way.
+    [[nodiscard]] bool is_idle() const;
+    // Requires: refuse() was called, and ticks go on.
+    // Suspends: until what is under way has been told, or `deadline`; what is left then is told as
+    //           unknown. A little longer while somebody asks.
+    async::Task<void> finish(async::Deadline deadline);
 
 private:
     class Forward;
+    using Forwards = std::map<std::uint64_t, std::unique_ptr<Forward>>;  // by their numbers
 
-    // How long a command waits for a leader to be known and reached.
+    // How long a command waits for a leader to be known and reached, and a question for an answer.
     static constexpr Duration kPatience = std::chrono::seconds(5);
-    static constexpr std::size_t kBytesMax = 64U << 20U;  // of commands on their way
+    // How long the leader has for its outcome, which it tells much sooner, whatever happens to it.
+    static constexpr Duration kAnswerPatience = std::chrono::seconds(15);
+    // How long commands under way to one leader hold up those for the next.
+    static constexpr Duration kTurnPatience = std::chrono::milliseconds(500);
+    // How long one node has for an answer before another is asked.
+    static constexpr Duration kAskPatience = std::chrono::seconds(2);
+    static constexpr std::size_t kForwardOverhead = 256;  // of bytes, beside its command's
 
-    Status forward(const mvcc::Command& command, Proposal* proposal);
+    // ---- commands ----
     [[nodiscard]] bool leads_here() const;
-    [[nodiscard]] bool is_held_up() const;
+    Status forward(Bytes command, Proposal* proposal);
+    void on_leader_change() override;
+    void push_soon();
+    void run_at_turn_end() override { push_on(); }
     void push_on();
-    bool start(Forward& forward);
-    void on_answer(Forward* forward, ByteView answer);
-    void on_failed(Forward* forward, const Status& why);
-    std::unique_ptr<Forward> take(Forward* forward);
+    [[nodiscard]] bool may_go_to(const KnownLeader& leader);
+    bool start_first(const KnownLeader& leader);
+    void propose_here(const Forward& forward);
+    void on_answer(std::uint64_t number, ByteView answer);
+    void on_failed(std::uint64_t number, const Status& why);
+    void settle(std::uint64_t number);
+    std::unique_ptr<Forward> take(Forwards& from, std::uint64_t number);
+    // Fails those that wait with numbers below this.
+    void fail_waiting(std::uint64_t below, const Status& why);
+    void fail_impatient();
 
-    env::Env& env_;
-    RaftGroup& group_;
-    rpc::Transport* transport_;
-    std::deque<std::unique_ptr<Forward>> forwards_;  // in order
-    std::size_t bytes_ = 0;
-    bool is_stopping_ = false;
+    // ---- questions ----
+    async::Task<Result<Bytes>> ask_inside(Bytes request, AskWhom whom, async::Deadline deadline);
+    [[nodiscard]] std::optional<KnownLeader> choose_node(AskWhom whom);
+
+    RouteShared& shared_;
+    ShardId shard_;
+    RaftGroup* replica_ = nullptr;
+    // The same when there are no other nodes: everything goes straight to it.
+    RaftGroup* only_replica_ = nullptr;
+    LeaderFinder finder_;
+
+    Forwards waiting_;
+    Forwards under_way_;
+    std::uint64_t next_number_ = 1;
+    // Commands with lower numbers are not tried again: one behind them may have been applied.
+    std::uint64_t settled_below_ = 0;
+    std::optional<KnownLeader> heading_;      // where those under way went, not given up
+    std::optional<MonotonicTime> turned_at_;  // since when the next ones would go elsewhere
+    Bytes scratch_;
+
+    std::size_t next_replica_ = 0;  // to ask
+    async::Event progress_;         // another leader may be known, or time has passed
+    async::Gate asking_;
+    async::Gate no_replica_gate_;  // closed
+    bool is_refusing_ = false;
 };
 
 }  // namespace kvstore::replication

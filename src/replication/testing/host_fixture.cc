@@ -25,7 +25,7 @@ HostFixture::~HostFixture() {
 
 Status HostFixture::open() {
     KVSTORE_ASSERT(host_ == nullptr);
-    auto opened = world_.try_block_on(machine_, Host::open(&machine_.env(), options_));
+    auto opened = world_.try_block_on(machine_, Host::open(&machine_.env(), HostOptions{options_}));
     if (!opened.has_value()) {
         return {Code::kUnavailable, "the machine went down"};
     }

@@ -53,7 +53,7 @@ protected:
 
     sim::World world_{1};
     sim::Host& machine_ = world_.add_host("n1");
-    HostOptions options_;
+    HostSettings options_;
     std::unique_ptr<Host> host_;
     std::deque<Told> told_;  // outlives every group
 
