@@ -1,63 +1,100 @@
-// The keyspaces of the node, kept as records of the system shard and mirrored in memory.
+// The keyspaces and the shards they live in: records of the system shard, followed on every node.
 //
-// The order of a change is what makes it whole: a shard is durable before its record, and goes
-// after it; so a crash leaves at most a shard without a record, which the next start removes. Every
-// change is also persisted in the engine, so that it survives whatever becomes of the log
-// (durability `memory` has none).
+// A change is one conditional write of all the records it touches, by whichever node was asked;
+// each node then does what the newest records say: makes the replicas that list it, removes those
+// that do not, and shows the keyspaces.
+//
+// A shard begins at epoch 1. While its record says so, the nodes it names may each make their
+// replica out of nothing; the epoch rises when all of them have. From then on a replica that is
+// missing was lost, and is never made anew as if it had been empty. A shard of one replica on the
+// node that was asked is durable before its record, and goes after it; so a crash leaves at most a
+// shard without a record, which the next start removes.
 #pragma once
 
 #include <map>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "async/sync.h"
 #include "async/task.h"
 #include "base/status.h"
+#include "cluster/directory.h"
 #include "kv/keyspace_record.h"
 #include "kv/kv.h"
+#include "kv/system_store.h"
 
 namespace kvstore::kv {
 
 // Lifetime   Owned by Kv.
-// Runs on    One core; changes go one at a time.
+// Runs on    One core; changes that this node was asked for go one at a time.
 //
 // Invariants
-//   a keyspace in the map has a record in the system shard, and its shard exists
+//   a keyspace in the map has a record in the newest view of the directory
 class Kv::Catalog {
 public:
-    Catalog(Kv& kv, std::size_t count_max);
+    explicit Catalog(Kv& kv);
 
-    // Reads the records, opens their groups, removes shards that nobody refers to.
+    // Makes or finds the system shard, shows what its replica here knows, and does what that says.
+    // A node that is alone also founds the cluster of itself.
     async::Task<Status> load();
 
     [[nodiscard]] KeyspaceHandle find(std::string_view name) const;
     [[nodiscard]] std::vector<KeyspaceInfo> list() const;
+    [[nodiscard]] const KeyspaceHandle& system() const { return system_; }
+    [[nodiscard]] SystemStore& store() { return *store_; }
 
     async::Task<Result<KeyspaceHandle>> create(std::string name, KeyspaceOptions options);
     async::Task<Result<KeyspaceInfo>> change(std::string name, KeyspaceChange change);
     async::Task<Status> drop(std::string name);
 
-    async::Task<void> stop() { co_await gate_.close(); }
+    // Writes the first records of a cluster of `nodes`, where there are none yet. The system shard
+    // is on `voters`.
+    // Errors: those of a write. kAlreadyExists: the cluster has records.
+    async::Task<Status> found(std::vector<cluster::NodeRecord> nodes, std::vector<NodeId> voters);
+
+    async::Task<void> stop();
 
 private:
+    [[nodiscard]] Status check_not_lost() const;
+
+    // ---- following ----
+    void follow(const cluster::ClusterView& view);
+    Status show(const cluster::ClusterView& view);
+    async::Task<Status> reconcile();
+    async::Task<Status> reconcile_alone();
+    [[nodiscard]] bool differs() const;
+    [[nodiscard]] bool is_listed(const cluster::ShardRecord& record) const;
+    [[nodiscard]] bool is_unlisted(ShardId shard) const;
+    async::Task<Status> make_missing(const cluster::ShardRecord* record);
+    async::Task<Status> remove_unlisted();
+    async::Task<Status> remove_shard(replication::ShardDescription shard);
+    async::Task<void> end_founding();
+    async::Task<void> reconcile_loop();
+    [[nodiscard]] std::vector<cluster::ShardRecord> shards_being_founded() const;
+
+    // ---- changes ----
     async::Task<Result<KeyspaceHandle>> create_alone(std::string name, KeyspaceOptions options);
     async::Task<Result<KeyspaceInfo>> change_alone(std::string name, KeyspaceChange change);
     async::Task<Status> drop_alone(std::string name);
     async::Task<Result<ShardId>> take_shard_id();
-    async::Task<Status> load_keyspaces();
-    Status add(const mvcc::ScanRow& row);
-    async::Task<Status> remove_unreferenced();
-    async::Task<Status> remove_shard(replication::ShardDescription shard);
-    // Writes one record of the system shard. Errors: a write's.
-    async::Task<Status> write(mvcc::Operation operation);
+    async::Task<Status> create_once(KeyspaceInfo info);
     async::Task<Status> configure(KeyspaceHandle keyspace, Duration history);
+    // Reads the newest records and shows them.
+    async::Task<Status> refresh();
+    [[nodiscard]] std::vector<NodeId> choose_voters(std::uint32_t replication_factor) const;
+    [[nodiscard]] const cluster::ClusterView& view() const;
+    [[nodiscard]] async::Deadline patience() const;
 
     Kv& kv_;
-    std::size_t count_max_;
     KeyspaceHandle system_;
+    std::unique_ptr<SystemStore> store_;
     std::map<std::string, KeyspaceHandle, std::less<>> keyspaces_;
     async::Semaphore changes_;
+    async::Semaphore reconciling_;
+    ShardId making_;  // has no record yet
+    bool is_stopping_ = false;
     async::Gate gate_;
 };
 

@@ -244,8 +244,7 @@ TEST_F(Catalog, ACreationThatTheCatalogueRefusesTakesItsShardAway) {
         return machine_.disk_calls(sim::DiskCall::kCreateDirectory) > made;
     };
     world_.run_until(is_being_made, seconds(10));
-    replication::Group& system = *host_->find_group(ShardId(1));
-    dynamic_cast<replication::RaftGroup&>(system).refuse_proposals();
+    host_->find_raft_group(ShardId(1))->refuse_proposals();
     world_.run_until([&] { return created.has_value(); }, seconds(10));
 
     ASSERT_TRUE(created.has_value());
@@ -440,7 +439,6 @@ TEST_F(Catalog, AChangeIsInForceAtOnceAndAfterARestart) {
 TEST_F(Catalog, AChangeThatStopsHalfWaySaysSoAndShowsWhatIsInForce) {
     must_open();
     create("k", minutes(5));
-    replication::Group& system = *host_->find_group(ShardId(1));
     std::optional<Status> changed;
     machine_.spawn([](Kv* kv, std::optional<Status>* told) -> async::Task<void> {
         const Kv::KeyspaceChange change{.history = seconds(0), .replication_factor = {}};
@@ -448,7 +446,7 @@ TEST_F(Catalog, AChangeThatStopsHalfWaySaysSoAndShowsWhatIsInForce) {
         *told = outcome.status();
     }(kv_.get(), &changed));
     // The shard has taken it; the system shard's turn comes next, and it refuses.
-    dynamic_cast<replication::RaftGroup&>(system).refuse_proposals();
+    host_->find_raft_group(ShardId(1))->refuse_proposals();
     world_.run_until([&] { return changed.has_value(); }, seconds(10));
 
     ASSERT_TRUE(changed.has_value());

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "base/coding.h"
+#include "cluster/placement.h"
 
 namespace kvstore::kv {
 namespace {
@@ -56,6 +57,20 @@ Result<KeyspaceInfo> decode_keyspace(std::string_view name, ByteView stored) {
     info.options.engine = static_cast<replication::EngineKind>(engine);
     info.options.history = std::chrono::milliseconds(history_ms);
     return info;
+}
+
+std::uint32_t replication_factor_of(std::string_view keyspace, const cluster::SystemRows& rows) {
+    if (keyspace == "system") {
+        return cluster::kSystemReplicationFactor;
+    }
+    const Bytes key = Bytes(kKeyspacePrefix) + Bytes(keyspace);
+    for (const auto& [name, stored] : rows.rows) {
+        if (name == key) {
+            const Result<KeyspaceInfo> info = decode_keyspace(keyspace, stored);
+            return info.ok() ? info->options.replication_factor : 1;
+        }
+    }
+    return 1;
 }
 
 Status check_keyspace_name(std::string_view name) {

@@ -34,6 +34,10 @@ inline constexpr std::uint64_t kFirstUserShard = 16;
 // Errors: kCorruption.
 Result<KeyspaceInfo> decode_keyspace(std::string_view name, ByteView stored);
 
+// How many replicas a keyspace asks for, by its record; 1 where there is none.
+[[nodiscard]] std::uint32_t replication_factor_of(std::string_view keyspace,
+                                                  const cluster::SystemRows& rows);
+
 // Errors: kInvalidArgument that says what a name may be.
 Status check_keyspace_name(std::string_view name);
 

@@ -115,6 +115,16 @@ std::optional<Consistency> parse_consistency(std::string_view text) {
     return std::nullopt;
 }
 
+std::string_view consistency_name(Consistency consistency) {
+    switch (consistency) {
+        case Consistency::kLinearizable: return "linearizable";
+        case Consistency::kCausal: return "causal";
+        case Consistency::kBounded: return "bounded";
+        case Consistency::kEventual: return "eventual";
+    }
+    return "linearizable";
+}
+
 OwnedRecord OwnedRecord::copy_of(const mvcc::Record& record) {
     OwnedRecord owned{.value = Bytes(record.value), .record = record};
     owned.record.value = {};
@@ -141,12 +151,14 @@ async::Task<Result<std::unique_ptr<Kv>>> Kv::open(env::Env* env,
 }
 
 async::Task<Status> Kv::open_catalog() {
-    catalog_ = std::make_unique<Catalog>(*this, options_.limits.keyspace_count_max);
+    catalog_ = std::make_unique<Catalog>(*this);
+    host_.set_ask_server(this);
     KVSTORE_CO_CHECK_OK(co_await catalog_->load());
-    default_ = catalog_->find("default");
-    if (default_ == nullptr) {
-        auto created = co_await catalog_->create("default", options_.defaults);
-        KVSTORE_CO_TRY(default_, std::move(created));
+    if (is_alone() && default_ == nullptr) {
+        const auto created = co_await catalog_->create("default", options_.defaults);
+        if (!created.ok()) {
+            co_return created.status();
+        }
     }
     if (options_.limits.memory_bytes_max != 0) {
         check_memory();
@@ -158,10 +170,30 @@ async::Task<void> Kv::stop() {
     env_.clock.cancel_timer(memory_timer_);
     // First, since its changes are made of what the gate would refuse.
     co_await catalog_->stop();
+    host_.set_ask_server(nullptr);
     co_await gate_.close();
 }
 
 // ---- keyspaces ----
+
+const KeyspaceHandle& Kv::system_keyspace() const {
+    return catalog_->system();
+}
+
+cluster::MetadataStore& Kv::metadata() {
+    return catalog_->store();
+}
+
+async::Task<Status> Kv::found_cluster(std::vector<cluster::NodeRecord> nodes,
+                                      std::vector<NodeId> voters) {
+    const Status founded = co_await catalog_->found(std::move(nodes), std::move(voters));
+    if (!founded.ok() && founded.code() != Code::kAlreadyExists) {
+        co_return founded;
+    }
+    // Whoever founded it may have died before it made `default`.
+    const auto created = co_await ensure_keyspace(CallContext(), "default");
+    co_return created.status();
+}
 
 KeyspaceHandle Kv::find_keyspace(std::string_view name) const {
     return catalog_->find(name);
@@ -379,7 +411,11 @@ async::Task<Result<CommandOutcome>> Kv::execute(CallContext context,
     const auto collector = std::make_shared<Collector>(env_);
     KVSTORE_CO_CHECK_OK(submit(*keyspace, *command, collector.get()));
     collector->keep_until_told(collector, context.deadline);
-    co_return co_await collector->done();
+    auto outcome = co_await collector->done();
+    if (outcome.ok() && context.session != nullptr) {
+        context.session->note(keyspace->info().shard, outcome->revision);
+    }
+    co_return outcome;
 }
 
 }  // namespace kvstore::kv

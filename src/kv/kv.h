@@ -20,7 +20,10 @@
 #include "base/bytes.h"
 #include "base/id.h"
 #include "base/status.h"
+#include "cluster/directory.h"
+#include "cluster/metadata_store.h"
 #include "env/env.h"
+#include "kv/session_token.h"
 #include "mvcc/command.h"
 #include "mvcc/shard.h"
 #include "replication/group.h"
@@ -34,11 +37,20 @@ enum class Consistency : std::uint8_t { kLinearizable, kCausal, kBounded, kEvent
 // them.
 [[nodiscard]] std::optional<Consistency> parse_consistency(std::string_view text);
 
+// "linearizable", "causal", ...
+[[nodiscard]] std::string_view consistency_name(Consistency consistency);
+
+inline constexpr Duration kMaxStalenessDefault = std::chrono::seconds(5);
+
 // What comes with every call from the edge.
 struct CallContext {
     std::string identity;  // who calls; empty while access rules do not exist
     async::Deadline deadline;
     Consistency consistency = Consistency::kLinearizable;
+    Duration max_staleness = kMaxStalenessDefault;  // of `bounded`
+    // What the caller has seen. A read at any level is at least as fresh, and what it shows, or a
+    // write does, is noted here before the call returns. Null: nobody keeps account.
+    std::shared_ptr<SessionToken> session;
     std::string trace;  // W3C traceparent, passed on
 };
 
@@ -117,21 +129,44 @@ struct KeyspaceStatistics {
     replication::ShardStatistics shard;
 };
 
+struct RemoteRead;
+struct RemoteAnswer;
+
+// Who knows how the nodes of the cluster are.
+class NodeJudge {
+public:
+    // Whether a node may be given replicas now.
+    [[nodiscard]] virtual bool is_usable(NodeId node) const = 0;
+
+protected:
+    ~NodeJudge() = default;
+};
+
 // Lifetime  Owned by the node. stop() before destruction.
 // Runs on   One core.
-class Kv {
+class Kv final : private replication::AskServer {
 public:
     static constexpr Duration kMemoryCheckInterval = std::chrono::milliseconds(100);
+
+    // A node of a cluster. Both outlive kv; nothing is told to the directory after stop().
+    struct ClusterParts {
+        cluster::Directory* directory = nullptr;
+        const NodeJudge* judge = nullptr;
+        NodeId self{1};
+    };
 
     struct Options {
         Limits limits;
         KeyspaceOptions defaults;  // of keyspaces made without saying more, and of `default`
+        // Without a directory this node is alone: it founds the cluster of itself.
+        ClusterParts cluster;
+        std::uint64_t cluster_id = 1;  // of the cluster that this node founds
     };
 
-    // Opens the catalogue over `host` (which outlives it), makes `default` where it does not exist,
-    // and removes shards that no keyspace refers to.
-    // Errors: kInvalidArgument (limits that no command could keep), kCorruption (a record, or a
-    // shard
+    // Opens the catalogue over `host` (which outlives it) and removes shards that no keyspace
+    // refers to. A node that is alone makes `default` where it does not exist; in a cluster that
+    // has no records yet, found_cluster() does. Errors: kInvalidArgument (limits that no command
+    // could keep), kCorruption (a record, or a shard
     //         that is missing, or a catalogue that is empty though there are data), kIoError,
     //         kDiskFull.
     static async::Task<Result<std::unique_ptr<Kv>>> open(env::Env* env,
@@ -145,12 +180,21 @@ public:
     Kv(OpenKey key, env::Env& env, replication::Host& host, Options options);
     Kv(const Kv&) = delete;
     Kv& operator=(const Kv&) = delete;
-    ~Kv();
+    virtual ~Kv();
 
     // ---- keyspaces ----
 
+    // For whoever runs the cluster: the system shard's rows, also where it has no replica.
+    [[nodiscard]] cluster::MetadataStore& metadata();
+    // Writes the first records of a cluster whose system shard has its replicas on `voters`: who
+    // belongs, and `default` on as many as the defaults say.
+    // Where that has happened already nothing is done. Errors: those of a write.
+    async::Task<Status> found_cluster(std::vector<cluster::NodeRecord> nodes,
+                                      std::vector<NodeId> voters);
+
     // Null when there is none of this name.
     [[nodiscard]] KeyspaceHandle find_keyspace(std::string_view name) const;
+    // Null only in a cluster that this node knows nothing of yet.
     [[nodiscard]] const KeyspaceHandle& default_keyspace() const { return default_; }
     // By name.
     [[nodiscard]] std::vector<KeyspaceInfo> keyspaces() const;
@@ -184,6 +228,12 @@ public:
     // Reads the newest record. Views last until the next call into kv or the end of the turn.
     // kMustLoad: the read has to wait; use get().
     storage::Lookup find(Keyspace& keyspace, ByteView key, mvcc::Record* record);
+    // The same for a call that has a level or a session. kMustLoad also where the replica here is
+    // not fresh enough by itself.
+    storage::Lookup find(const CallContext& context,
+                         Keyspace& keyspace,
+                         ByteView key,
+                         mvcc::Record* record);
 
     // Checks limits and proposes. See Group::propose() for the outcome and the errors; and
     // kMemoryFull: the keyspace is on the memory engine, the operation may add data, and
@@ -201,8 +251,10 @@ public:
     // for.
 
     // `as_of` 0: the newest. Nullopt: absent.
-    // Errors: kCompacted, kFutureRevision, kUnavailable, kDeadlineExceeded, kCorruption, kIoError,
-    //         kNotFound (the keyspace was dropped).
+    // Errors: kCompacted, kFutureRevision (also: the session has seen what does not exist),
+    //         kUnavailable (no majority, or the replica here is too far behind the session),
+    //         kDeadlineExceeded, kOverloaded, kCorruption, kIoError, kNotFound (the keyspace was
+    //         dropped).
     async::Task<Result<std::optional<OwnedRecord>>> get(CallContext context,
                                                         KeyspaceHandle keyspace,
                                                         Bytes key,
@@ -232,6 +284,7 @@ public:
 
     // ---- administration ----
 
+    [[nodiscard]] NodeId self() const { return options_.cluster.self; }
     [[nodiscard]] std::vector<KeyspaceStatistics> statistics();
     [[nodiscard]] replication::Host& host() { return host_; }
     [[nodiscard]] const Limits& limits() const { return options_.limits; }
@@ -243,6 +296,7 @@ public:
 
 private:
     class Catalog;
+    friend class SystemStore;
 
     Status check_limits(const mvcc::Operation& operation) const;
     Status check_limits(const mvcc::Command& command) const;
@@ -256,9 +310,34 @@ private:
     static bool grows(const mvcc::Operation& operation);
     async::Task<Status> open_catalog();
 
+    // ---- shards that have no replica here (remote.cc) ----
+    async::Task<Result<RemoteAnswer>> ask(const CallContext* context,
+                                          KeyspaceHandle keyspace,
+                                          RemoteRead read);
+    async::Task<Result<std::vector<std::optional<OwnedRecord>>>> ask_for_keys(
+        CallContext context,
+        KeyspaceHandle keyspace,
+        std::vector<Bytes> keys,
+        Revision as_of,
+        std::size_t values_bytes_max);
+    async::Task<Result<mvcc::ScanPage>> ask_for_page(CallContext context,
+                                                     KeyspaceHandle keyspace,
+                                                     mvcc::ScanRequest request);
+    void on_ask(ShardId shard, rpc::Received request, rpc::Responder responder) override;
+    async::Task<void> serve(ShardId shard, Bytes request, rpc::Responder responder);
+    async::Task<Result<RemoteAnswer>> answer(ShardId shard, Bytes request);
+    [[nodiscard]] KeyspaceHandle find_keyspace_of(ShardId shard) const;
+    [[nodiscard]] const KeyspaceHandle& system_keyspace() const;
+
+    [[nodiscard]] bool is_alone() const { return options_.cluster.directory == nullptr; }
+    cluster::Directory& directory() {
+        return is_alone() ? own_directory_ : *options_.cluster.directory;
+    }
+
     env::Env& env_;
     replication::Host& host_;
     Options options_;
+    cluster::Directory own_directory_;  // of a node that is alone
     std::unique_ptr<Catalog> catalog_;
     KeyspaceHandle default_;
     bool is_memory_full_ = false;

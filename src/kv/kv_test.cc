@@ -51,7 +51,7 @@ protected:
     }
 };
 
-TEST(KvConsistency, IsReadInItsSpellings) {
+TEST(ConsistencyWords, AreReadInTheirSpellings) {
     EXPECT_EQ(parse_consistency("linearizable"), Consistency::kLinearizable);
     EXPECT_EQ(parse_consistency("strong"), Consistency::kLinearizable);
     EXPECT_EQ(parse_consistency("causal"), Consistency::kCausal);

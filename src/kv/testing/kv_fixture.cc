@@ -41,8 +41,9 @@ KvFixture::~KvFixture() {
 // ---- the process ----
 
 Status KvFixture::open() {
-    auto host =
-        world_.try_block_on(machine_, replication::Host::open(&machine_.env(), host_options_));
+    auto host = world_.try_block_on(
+        machine_,
+        replication::Host::open(&machine_.env(), replication::HostOptions{host_options_}));
     if (!host.has_value()) {
         return {Code::kUnavailable, "the machine went down"};
     }

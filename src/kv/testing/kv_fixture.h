@@ -69,7 +69,7 @@ protected:
 
     sim::World world_{1};
     sim::Host& machine_ = world_.add_host("n1");
-    replication::HostOptions host_options_;
+    replication::HostSettings host_options_;
     Kv::Options options_;
     std::unique_ptr<replication::Host> host_;
     std::unique_ptr<Kv> kv_;
