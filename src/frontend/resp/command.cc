@@ -86,7 +86,8 @@ Outcome Call::integer(std::int64_t number) {
 storage::Lookup Call::find(std::size_t at, ByteView key, mvcc::Record* record) {
     storage::Lookup found = storage::Lookup::kAbsent;
     if (loaded_.empty()) {
-        found = core_.kv().find(*keyspace(), key, record);
+        found = session_.is_readonly() ? core_.kv().find(session_.reads(), *keyspace(), key, record)
+                                       : core_.kv().find(*keyspace(), key, record);
     } else if (loaded_[at].present) {
         *record = loaded_[at].record;
         found = storage::Lookup::kFound;

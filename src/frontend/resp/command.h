@@ -53,7 +53,14 @@ inline constexpr CommandFlags kFlagAllowBusy = 1U << 11U;
 // Not shown: done at once between MULTI and EXEC rather than queued.
 inline constexpr CommandFlags kFlagAtOnce = 1U << 31U;
 
-enum class CommandGroup : std::uint8_t { kString, kGeneric, kConnection, kTransactions, kServer };
+enum class CommandGroup : std::uint8_t {
+    kString,
+    kGeneric,
+    kConnection,
+    kTransactions,
+    kServer,
+    kCluster
+};
 
 struct CommandSpec {
     std::string_view name;  // lower case
@@ -111,6 +118,7 @@ struct LoadedRecord {
 struct AwaitedCall {
     Core& core;
     kv::KeyspaceHandle keyspace;
+    kv::CallContext context;  // of the connection's reads
     OwnedArguments owned;
     ReplyWriter reply;
     Slot* slot;

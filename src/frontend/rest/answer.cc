@@ -147,6 +147,25 @@ void put_record(json::object& to,
     }
 }
 
+Result<std::shared_ptr<kv::SessionToken>> session_of(const http::Request& request) {
+    auto session = std::make_shared<kv::SessionToken>();
+    const auto text = request.header(kSessionHeader);
+    if (text && !text->empty()) {
+        auto parsed = kv::SessionToken::parse(*text);
+        if (!parsed.ok()) {
+            return parsed.status().with_context(std::string(kSessionHeader));
+        }
+        *session = *std::move(parsed);
+    }
+    return session;
+}
+
+void put_session(http::Response& to, const kv::SessionToken& session) {
+    if (!session.empty()) {
+        to.headers.emplace_back(kSessionHeader, session.text());
+    }
+}
+
 std::string etag_of(Revision mod_revision) {
     return "\"" + std::to_string(mod_revision.value()) + "\"";
 }

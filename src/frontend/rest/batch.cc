@@ -120,11 +120,10 @@ json::object item_result(ByteView key, const kv::OperationOutcome& outcome) {
 
 }  // namespace
 
-async::Task<http::Response> RestService::batch_put(http::Request request) {
+async::Task<http::Response> RestService::batch_put(http::Request request, kv::CallContext context) {
     auto items = read_items(request, kv_.limits().batch_items_max);
-    const auto context = context_of(request);
-    if (!items.ok() || !context.ok()) {
-        co_return problem(items.ok() ? context.status() : items.status());
+    if (!items.ok()) {
+        co_return problem(items.status());
     }
     const kv::KeyspaceHandle keyspace = keyspace_of(request);
     if (keyspace == nullptr) {
@@ -141,7 +140,7 @@ async::Task<http::Response> RestService::batch_put(http::Request request) {
         operation.condition = item.condition.view();
         set_ttl(operation, item.ttl_seconds, now);
     }
-    const auto outcome = co_await kv_.execute(*context, keyspace, &command);
+    const auto outcome = co_await kv_.execute(std::move(context), keyspace, &command);
     if (!outcome.ok()) {
         co_return problem(outcome.status());
     }
@@ -154,17 +153,17 @@ async::Task<http::Response> RestService::batch_put(http::Request request) {
     co_return json_response(200, body);
 }
 
-async::Task<http::Response> RestService::batch_get(http::Request request) {
+async::Task<http::Response> RestService::batch_get(http::Request request, kv::CallContext context) {
     auto keys = read_keys(request, kv_.limits().batch_items_max);
-    const auto context = context_of(request);
-    if (!keys.ok() || !context.ok()) {
-        co_return problem(keys.ok() ? context.status() : keys.status());
+    if (!keys.ok()) {
+        co_return problem(keys.status());
     }
     const kv::KeyspaceHandle keyspace = keyspace_of(request);
     if (keyspace == nullptr) {
         co_return keyspace_not_found(request);
     }
-    const auto records = co_await kv_.get_many(*context, keyspace, *keys, kAnswerBytesMax);
+    const auto records =
+        co_await kv_.get_many(std::move(context), keyspace, *keys, kAnswerBytesMax);
     if (!records.ok()) {
         co_return problem(records.status());
     }
@@ -185,11 +184,11 @@ async::Task<http::Response> RestService::batch_get(http::Request request) {
     co_return json_response(200, body);
 }
 
-async::Task<http::Response> RestService::batch_delete(http::Request request) {
+async::Task<http::Response> RestService::batch_delete(http::Request request,
+                                                      kv::CallContext context) {
     auto keys = read_keys(request, kv_.limits().batch_items_max);
-    const auto context = context_of(request);
-    if (!keys.ok() || !context.ok()) {
-        co_return problem(keys.ok() ? context.status() : keys.status());
+    if (!keys.ok()) {
+        co_return problem(keys.status());
     }
     const kv::KeyspaceHandle keyspace = keyspace_of(request);
     if (keyspace == nullptr) {
@@ -202,7 +201,7 @@ async::Task<http::Response> RestService::batch_delete(http::Request request) {
         operation.kind = mvcc::OperationKind::kDelete;
         operation.key = key;
     }
-    const auto outcome = co_await kv_.execute(*context, keyspace, &command);
+    const auto outcome = co_await kv_.execute(std::move(context), keyspace, &command);
     if (!outcome.ok()) {
         co_return problem(outcome.status());
     }

@@ -34,11 +34,11 @@ Result<Increment> read_increment(const http::Request& request) {
 
 }  // namespace
 
-async::Task<http::Response> RestService::increment_key(http::Request request) {
+async::Task<http::Response> RestService::increment_key(http::Request request,
+                                                       kv::CallContext context) {
     const auto increment = read_increment(request);
-    const auto context = context_of(request);
-    if (!increment.ok() || !context.ok()) {
-        co_return problem(increment.ok() ? context.status() : increment.status());
+    if (!increment.ok()) {
+        co_return problem(increment.status());
     }
     const kv::KeyspaceHandle keyspace = keyspace_of(request);
     if (keyspace == nullptr) {
@@ -53,7 +53,7 @@ async::Task<http::Response> RestService::increment_key(http::Request request) {
     set_ttl(operation, increment->ttl_seconds, kv_.now_ms());
     mvcc::Command command;
     command.operations.push_back(operation);
-    const auto outcome = co_await kv_.execute(*context, keyspace, &command);
+    const auto outcome = co_await kv_.execute(std::move(context), keyspace, &command);
     if (!outcome.ok()) {
         co_return problem(outcome.status());
     }

@@ -161,32 +161,35 @@ Result<mvcc::ScanRequest> read_scan(const http::Request& request, const kv::Limi
 
 }  // namespace
 
-// The answer at once, where the record is in memory and the request is plain.
+// The answer at once, where the record is in memory and fresh enough, and the request is plain.
 bool RestService::try_get_key(const http::Request& request, http::Response& response) {
-    if (!request.query.empty() || request.header("Kvstore-Timeout")) {
+    const bool is_plain = request.query.empty() || (request.query.size() == 1 &&
+                                                    request.query.front().first == "consistency");
+    if (!is_plain || request.header("Kvstore-Timeout")) {
         return false;
     }
+    const auto context = context_of(request);
     const auto key =
         http::percent_decode(std::string_view(request.path).substr(kKeysPrefix.size()));
-    if (!key) {
+    if (!key || !context.ok()) {
         return false;
     }
     mvcc::Record record;
-    switch (kv_.find(*kv_.default_keyspace(), *key, &record)) {
+    switch (kv_.find(*context, *kv_.default_keyspace(), *key, &record)) {
         case storage::Lookup::kFound:
             response = record_response(request, *key, record.value, record, kv_.now_ms());
-            return true;
-        case storage::Lookup::kAbsent: response = key_not_found(*key); return true;
+            break;
+        case storage::Lookup::kAbsent: response = key_not_found(*key); break;
         case storage::Lookup::kMustLoad: return false;
     }
-    return false;
+    put_session(response, *context->session);
+    return true;
 }
 
-async::Task<http::Response> RestService::get_key(http::Request request) {
+async::Task<http::Response> RestService::get_key(http::Request request, kv::CallContext context) {
     auto key = rest_of_path(request, kKeysPrefix);
     const auto revision = number_parameter(request, "revision", 1, ~0ULL);
-    const auto context = context_of(request);
-    for (const Status& status : {key.status(), revision.status(), context.status()}) {
+    for (const Status& status : {key.status(), revision.status()}) {
         if (!status.ok()) {
             co_return problem(status);
         }
@@ -196,7 +199,7 @@ async::Task<http::Response> RestService::get_key(http::Request request) {
         co_return keyspace_not_found(request);
     }
     const Revision as_of(revision->value_or(0));
-    const auto found = co_await kv_.get(*context, keyspace, *key, as_of);
+    const auto found = co_await kv_.get(std::move(context), keyspace, *key, as_of);
     if (!found.ok()) {
         co_return problem(found.status());
     }
@@ -206,11 +209,10 @@ async::Task<http::Response> RestService::get_key(http::Request request) {
     co_return record_response(request, *key, (*found)->value, (*found)->record, kv_.now_ms());
 }
 
-async::Task<http::Response> RestService::put_key(http::Request request) {
+async::Task<http::Response> RestService::put_key(http::Request request, kv::CallContext context) {
     auto write = read_put(request);
-    const auto context = context_of(request);
-    if (!write.ok() || !context.ok()) {
-        co_return problem(write.ok() ? context.status() : write.status());
+    if (!write.ok()) {
+        co_return problem(write.status());
     }
     const kv::KeyspaceHandle keyspace = keyspace_of(request);
     if (keyspace == nullptr) {
@@ -225,7 +227,7 @@ async::Task<http::Response> RestService::put_key(http::Request request) {
     set_ttl(operation, write->ttl_seconds, kv_.now_ms());
     mvcc::Command command;
     command.operations.push_back(operation);
-    const auto outcome = co_await kv_.execute(*context, keyspace, &command);
+    const auto outcome = co_await kv_.execute(std::move(context), keyspace, &command);
     if (!outcome.ok()) {
         co_return problem(outcome.status());
     }
@@ -244,11 +246,11 @@ async::Task<http::Response> RestService::put_key(http::Request request) {
     co_return response;
 }
 
-async::Task<http::Response> RestService::delete_key(http::Request request) {
+async::Task<http::Response> RestService::delete_key(http::Request request,
+                                                    kv::CallContext context) {
     auto write = read_delete(request);
-    const auto context = context_of(request);
-    if (!write.ok() || !context.ok()) {
-        co_return problem(write.ok() ? context.status() : write.status());
+    if (!write.ok()) {
+        co_return problem(write.status());
     }
     const kv::KeyspaceHandle keyspace = keyspace_of(request);
     if (keyspace == nullptr) {
@@ -261,7 +263,7 @@ async::Task<http::Response> RestService::delete_key(http::Request request) {
     operation.wants_previous = write->wants_previous;
     mvcc::Command command;
     command.operations.push_back(operation);
-    const auto outcome = co_await kv_.execute(*context, keyspace, &command);
+    const auto outcome = co_await kv_.execute(std::move(context), keyspace, &command);
     if (!outcome.ok()) {
         co_return problem(outcome.status());
     }
@@ -278,18 +280,17 @@ async::Task<http::Response> RestService::delete_key(http::Request request) {
     co_return json_response(200, body);
 }
 
-async::Task<http::Response> RestService::list_keys(http::Request request) {
+async::Task<http::Response> RestService::list_keys(http::Request request, kv::CallContext context) {
     auto scan = read_scan(request, kv_.limits());
-    const auto context = context_of(request);
-    if (!scan.ok() || !context.ok()) {
-        co_return problem(scan.ok() ? context.status() : scan.status());
+    if (!scan.ok()) {
+        co_return problem(scan.status());
     }
     const kv::KeyspaceHandle keyspace = keyspace_of(request);
     if (keyspace == nullptr) {
         co_return keyspace_not_found(request);
     }
     const bool keys_only = scan->keys_only;
-    const auto page = co_await kv_.scan(*context, keyspace, *std::move(scan));
+    const auto page = co_await kv_.scan(std::move(context), keyspace, *std::move(scan));
     if (!page.ok()) {
         co_return problem(page.status());
     }

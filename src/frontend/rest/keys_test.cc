@@ -101,7 +101,8 @@ TEST_F(RestKeys, ThatArePlainAreReadWithoutACoroutine) {
     EXPECT_TRUE(answers_at_once(Method::kGet, "/v1/keys/a"));
     EXPECT_TRUE(answers_at_once(Method::kHead, "/v1/keys/a"));
     EXPECT_TRUE(answers_at_once(Method::kGet, "/v1/keys/absent"));
-    EXPECT_FALSE(answers_at_once(Method::kGet, "/v1/keys/a?consistency=strong"));
+    EXPECT_TRUE(answers_at_once(Method::kGet, "/v1/keys/a?consistency=strong"));
+    EXPECT_FALSE(answers_at_once(Method::kGet, "/v1/keys/a?revision=1"));
     EXPECT_FALSE(answers_at_once(Method::kPut, "/v1/keys/a"));
 }
 

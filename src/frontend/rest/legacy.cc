@@ -27,7 +27,8 @@ Result<Bytes> read_key(const http::Request& request, const json::object* body) {
 
 }  // namespace
 
-async::Task<http::Response> RestService::legacy_set(http::Request request) {
+async::Task<http::Response> RestService::legacy_set(http::Request request,
+                                                    kv::CallContext context) {
     const auto body = parse_object(request);
     if (!body.ok()) {
         co_return problem(body.status());
@@ -46,7 +47,7 @@ async::Task<http::Response> RestService::legacy_set(http::Request request) {
     operation.argument = **value;
     mvcc::Command command;
     command.operations.push_back(operation);
-    const auto outcome = co_await kv_.execute(kv::CallContext(), kv_.default_keyspace(), &command);
+    const auto outcome = co_await kv_.execute(std::move(context), kv_.default_keyspace(), &command);
     const Status failed =
         outcome.ok() ? operation_status(outcome->operations.front()) : outcome.status();
     if (!failed.ok()) {
@@ -55,13 +56,14 @@ async::Task<http::Response> RestService::legacy_set(http::Request request) {
     co_return json_response(200, json::object{{"message", "success"}});
 }
 
-async::Task<http::Response> RestService::legacy_get(http::Request request) {
+async::Task<http::Response> RestService::legacy_get(http::Request request,
+                                                    kv::CallContext context) {
     const auto key = read_key(request, nullptr);
     if (!key.ok()) {
         co_return problem(key.status());
     }
     const auto found =
-        co_await kv_.get(kv::CallContext(), kv_.default_keyspace(), *key, Revision());
+        co_await kv_.get(std::move(context), kv_.default_keyspace(), *key, Revision());
     if (!found.ok()) {
         co_return problem(found.status());
     }
@@ -73,7 +75,8 @@ async::Task<http::Response> RestService::legacy_get(http::Request request) {
     co_return json_response(200, body);
 }
 
-async::Task<http::Response> RestService::legacy_delete(http::Request request) {
+async::Task<http::Response> RestService::legacy_delete(http::Request request,
+                                                       kv::CallContext context) {
     json::object body;
     if (!request.body.empty()) {
         auto parsed = parse_object(request);
@@ -91,7 +94,7 @@ async::Task<http::Response> RestService::legacy_delete(http::Request request) {
     operation.key = *key;
     mvcc::Command command;
     command.operations.push_back(operation);
-    const auto outcome = co_await kv_.execute(kv::CallContext(), kv_.default_keyspace(), &command);
+    const auto outcome = co_await kv_.execute(std::move(context), kv_.default_keyspace(), &command);
     const Status failed =
         outcome.ok() ? operation_status(outcome->operations.front()) : outcome.status();
     if (!failed.ok()) {

@@ -11,6 +11,14 @@ namespace {
 
 namespace json = boost::json;
 
+json::array numbers_of(const std::vector<NodeId>& nodes) {
+    json::array numbers;
+    for (const NodeId node : nodes) {
+        numbers.push_back(json::value(node.value()));
+    }
+    return numbers;
+}
+
 json::object shard_body(const kv::KeyspaceStatistics& keyspace) {
     const replication::ShardStatistics& shard = keyspace.shard;
     const auto& engine = shard.engine;
@@ -26,7 +34,11 @@ json::object shard_body(const kv::KeyspaceStatistics& keyspace) {
                       {"digest", std::to_string(shard.state.digest)},
                       {"memory_bytes", engine.memory_bytes},
                       {"disk_bytes", engine.disk_bytes},
-                      {"health", shard.health.ok() ? "ok" : shard.health.to_string()}};
+                      {"health", shard.health.ok() ? "ok" : shard.health.to_string()},
+                      // Nodes by their numbers.
+                      {"leader", shard.leader.value()},
+                      {"voters", numbers_of(shard.voters)},
+                      {"learners", numbers_of(shard.learners)}};
     return body;
 }
 
@@ -49,6 +61,7 @@ async::Task<http::Response> RestService::show_status(http::Request /*request*/) 
     const auto uptime =
         std::chrono::duration_cast<std::chrono::seconds>(kv_.env().clock.now() - facts_.started);
     json::object body{{"node_id", facts_.node_id},
+                      {"node_number", kv_.self().value()},
                       {"cluster_id", facts_.cluster_id},
                       {"version", facts_.version},
                       {"uptime_seconds", uptime.count()},

@@ -72,7 +72,7 @@ public:
         host_options.wal.durability = kvstore::storage::Durability::kMemory;
         host_options.wal.segment_bytes = 1U << 20U;
         auto host = world_.block_on(
-            machine_, kvstore::replication::Host::open(&machine_.env(), host_options));
+            machine_, kvstore::replication::Host::open(&machine_.env(), std::move(host_options)));
         KVSTORE_ASSERT(host.ok());
         host_ = *std::move(host);
         kvstore::kv::Kv::Options kv_options;

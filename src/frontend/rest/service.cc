@@ -3,6 +3,7 @@
 #include <array>
 #include <string>
 #include <utility>
+#include <variant>
 
 #include "base/parse.h"
 #include "frontend/rest/internal/answer.h"
@@ -12,12 +13,12 @@ namespace kvstore::rest {
 
 // A path, exact or with a name in it, and what it answers to one method.
 struct RestService::Route {
-    using Answer = async::Task<http::Response> (RestService::*)(http::Request);
+    using PlainAnswer = async::Task<http::Response> (RestService::*)(http::Request);
 
     http::Method method;
     std::string_view path;
     bool is_prefix;  // `path` ends in '/', and what follows is a name
-    Answer answer;
+    std::variant<PlainAnswer, DataAnswer> answer;
     std::string_view suffix = {};  // behind the name
 
     [[nodiscard]] bool matches(std::string_view requested) const {
@@ -95,6 +96,18 @@ Result<kv::CallContext> RestService::context_of(const http::Request& request) co
         }
         context.consistency = *parsed;
     }
+    if (const auto staleness = request.parameter("max_staleness")) {
+        const auto span = parse_duration(*staleness);
+        if (!span || *span < Duration(0)) {
+            return Status(Code::kInvalidArgument,
+                          "?max_staleness= must be a duration such as 500ms or 5s");
+        }
+        if (context.consistency != kv::Consistency::kBounded) {
+            return Status(Code::kInvalidArgument, "?max_staleness= goes with ?consistency=bounded");
+        }
+        context.max_staleness = *span;
+    }
+    KVSTORE_TRY(context.session, session_of(request));
     if (const auto timeout = request.header("Kvstore-Timeout")) {
         const auto span = parse_duration(*timeout);
         if (!span) {
@@ -151,7 +164,11 @@ async::Task<http::Response> RestService::dispatch(http::Request request) {
             continue;
         }
         if (route.method == method) {
-            co_return co_await (this->*route.answer)(std::move(request));
+            if (const auto* data = std::get_if<DataAnswer>(&route.answer)) {
+                co_return co_await answer_in_session(*data, std::move(request));
+            }
+            const auto plain = std::get<Route::PlainAnswer>(route.answer);
+            co_return co_await (this->*plain)(std::move(request));
         }
         allowed += allowed.empty() ? "" : ", ";
         allowed += http::method_name(route.method);
@@ -165,6 +182,17 @@ async::Task<http::Response> RestService::dispatch(http::Request request) {
     http::Response response =
         problem(405, "method not allowed", request.path + " answers to " + allowed);
     response.headers.emplace_back("Allow", allowed);
+    co_return response;
+}
+
+async::Task<http::Response> RestService::answer_in_session(DataAnswer answer,
+                                                           http::Request request) {
+    const auto context = context_of(request);
+    if (!context.ok()) {
+        co_return problem(context.status());
+    }
+    http::Response response = co_await (this->*answer)(std::move(request), *context);
+    put_session(response, *context->session);
     co_return response;
 }
 

@@ -53,21 +53,27 @@ private:
         metrics::Histogram& duration;
     };
 
+    struct Route;
+    static const std::vector<Route>& routes();
+    // Of the store's data: a route that has a consistency and a session.
+    using DataAnswer = async::Task<http::Response> (RestService::*)(http::Request, kv::CallContext);
+
     async::Task<http::Response> dispatch(http::Request request);
+    async::Task<http::Response> answer_in_session(DataAnswer answer, http::Request request);
     void record_since(MonotonicTime begin);
 
     // ---- keys ----
     bool try_get_key(const http::Request& request, http::Response& response);
-    async::Task<http::Response> get_key(http::Request request);
-    async::Task<http::Response> put_key(http::Request request);
-    async::Task<http::Response> delete_key(http::Request request);
-    async::Task<http::Response> increment_key(http::Request request);
-    async::Task<http::Response> list_keys(http::Request request);
+    async::Task<http::Response> get_key(http::Request request, kv::CallContext context);
+    async::Task<http::Response> put_key(http::Request request, kv::CallContext context);
+    async::Task<http::Response> delete_key(http::Request request, kv::CallContext context);
+    async::Task<http::Response> increment_key(http::Request request, kv::CallContext context);
+    async::Task<http::Response> list_keys(http::Request request, kv::CallContext context);
 
     // ---- batches ----
-    async::Task<http::Response> batch_put(http::Request request);
-    async::Task<http::Response> batch_get(http::Request request);
-    async::Task<http::Response> batch_delete(http::Request request);
+    async::Task<http::Response> batch_put(http::Request request, kv::CallContext context);
+    async::Task<http::Response> batch_get(http::Request request, kv::CallContext context);
+    async::Task<http::Response> batch_delete(http::Request request, kv::CallContext context);
 
     // ---- keyspaces ----
     async::Task<http::Response> list_keyspaces(http::Request request);
@@ -85,17 +91,14 @@ private:
     async::Task<http::Response> compact(http::Request request);
 
     // ---- the older paths ----
-    async::Task<http::Response> legacy_set(http::Request request);
-    async::Task<http::Response> legacy_get(http::Request request);
-    async::Task<http::Response> legacy_delete(http::Request request);
+    async::Task<http::Response> legacy_set(http::Request request, kv::CallContext context);
+    async::Task<http::Response> legacy_get(http::Request request, kv::CallContext context);
+    async::Task<http::Response> legacy_delete(http::Request request, kv::CallContext context);
 
     // The keyspace that `?keyspace=` names, `default` without it; null when there is none.
     [[nodiscard]] kv::KeyspaceHandle keyspace_of(const http::Request& request) const;
-    // Errors: kInvalidArgument.
+    // Level, session, deadline and trace. Errors: kInvalidArgument.
     [[nodiscard]] Result<kv::CallContext> context_of(const http::Request& request) const;
-
-    struct Route;
-    static const std::vector<Route>& routes();
 
     kv::Kv& kv_;
     metrics::Registry& registry_;

@@ -14,6 +14,13 @@
 namespace kvstore::resp {
 namespace {
 
+std::string flags_of(Session& session) {
+    std::string flags;
+    flags += session.transaction().is_open() ? "x" : "";
+    flags += session.is_readonly() ? "r" : "";
+    return flags.empty() ? "N" : flags;
+}
+
 std::string describe(Session& session, std::uint64_t now_ms, std::uint64_t turn_ms) {
     constexpr std::uint64_t kSecond = 1000;
     const Session::Facts& facts = session.facts();
@@ -24,7 +31,7 @@ std::string describe(Session& session, std::uint64_t now_ms, std::uint64_t turn_
     text += " fd=-1 name=" + facts.name;
     text += " age=" + std::to_string((now_ms - std::min(now_ms, facts.connected_ms)) / kSecond);
     text += " idle=" + std::to_string((turn_ms - std::min(turn_ms, facts.last_used_ms)) / kSecond);
-    text += queue.is_open() ? " flags=x" : " flags=N";
+    text += " flags=" + flags_of(session);
     text += " db=" + std::to_string(session.database());
     text += " sub=0 psub=0 ssub=0 multi=";
     text += queue.is_open() ? std::to_string(queue.size()) : "-1";
@@ -246,6 +253,57 @@ Outcome client_unpause(Call& call) {
     return call.ok();
 }
 
+// CLIENT CONSISTENCY [level [max-staleness]]
+Outcome client_consistency(Call& call) {
+    Session& session = call.session();
+    if (call.size() == 2) {
+        call.reply().bulk(kv::consistency_name(session.reads().consistency));
+        return Outcome::kReplied;
+    }
+    const auto level = kv::parse_consistency(lower_case(call[2]));
+    if (!level) {
+        return call.fail("ERR CLIENT CONSISTENCY is linearizable, causal, bounded or eventual");
+    }
+    Duration max_staleness = kv::kMaxStalenessDefault;
+    if (call.size() > 3) {
+        const auto span = parse_duration(call[3]);
+        if (call.size() > 4 || *level != kv::Consistency::kBounded) {
+            return call.syntax_error();
+        }
+        if (!span || *span < Duration(0)) {
+            return call.fail("ERR max staleness is no duration such as 500ms or 5s");
+        }
+        max_staleness = *span;
+    }
+    return use_consistency(call, *level, max_staleness);
+}
+
+// CLIENT SESSION [token]
+Outcome client_session(Call& call) {
+    if (call.is_in_transaction()) {
+        return call.fail("ERR CLIENT SESSION is not supported inside MULTI");
+    }
+    // It covers whatever was asked before.
+    if (call.session().has_slots()) {
+        return Outcome::kNotNow;
+    }
+    kv::SessionToken& session = *call.session().reads().session;
+    if (call.size() == 2) {
+        call.reply().bulk(session.text());
+        return Outcome::kReplied;
+    }
+    if (call.size() > 3) {
+        return call.syntax_error();
+    }
+    const auto other = kv::SessionToken::parse(call[2]);
+    if (!other.ok()) {
+        call.reply().status(other.status());
+        return Outcome::kReplied;
+    }
+    session.merge(*other);
+    return call.ok();
+}
+
 bool* flag_of(Session::Facts& facts, std::string_view name) {
     return name == "no-evict" ? &facts.is_no_evict : &facts.is_no_touch;
 }
@@ -270,8 +328,8 @@ Outcome client_no_redirection(Call& call) {
 Outcome client_help(Call& call) {
     static constexpr auto kLines = std::to_array<std::string_view>({
         "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-        "GETNAME, GETREDIR, ID, INFO, KILL, LIST, NO-EVICT, NO-TOUCH, PAUSE, REPLY,",
-        "SETINFO, SETNAME, UNBLOCK, UNPAUSE",
+        "CONSISTENCY, GETNAME, GETREDIR, ID, INFO, KILL, LIST, NO-EVICT, NO-TOUCH, PAUSE,",
+        "REPLY, SESSION, SETINFO, SETNAME, UNBLOCK, UNPAUSE",
         "HELP",
         "    Prints this help.",
     });
@@ -283,6 +341,7 @@ Outcome client_help(Call& call) {
 }
 
 constexpr auto kSubcommands = std::to_array<Subcommand>({
+    {"consistency", -2, client_consistency},
     {"getname", 2, client_getname},
     {"getredir", 2, client_no_redirection},
     {"help", 2, client_help},
@@ -294,6 +353,7 @@ constexpr auto kSubcommands = std::to_array<Subcommand>({
     {"no-touch", 3, client_flag},
     {"pause", -3, client_pause},
     {"reply", 3, client_reply},
+    {"session", -2, client_session},
     {"setinfo", 4, client_setinfo},
     {"setname", 3, client_setname},
     {"unblock", -3, client_nothing_blocked},

@@ -37,6 +37,7 @@ std::string_view group_name(CommandGroup group) {
         case CommandGroup::kConnection: return "connection";
         case CommandGroup::kTransactions: return "transactions";
         case CommandGroup::kServer: return "server";
+        case CommandGroup::kCluster: return "cluster";
     }
     return "generic";
 }
@@ -52,7 +53,8 @@ std::vector<std::string_view> categories(const CommandSpec& spec) {
     switch (spec.group) {
         case CommandGroup::kString: names.emplace_back("@string"); break;
         case CommandGroup::kGeneric: names.emplace_back("@keyspace"); break;
-        case CommandGroup::kConnection: names.emplace_back("@connection"); break;
+        case CommandGroup::kConnection:
+        case CommandGroup::kCluster: names.emplace_back("@connection"); break;
         case CommandGroup::kTransactions: names.emplace_back("@transaction"); break;
         case CommandGroup::kServer: break;
     }

@@ -156,6 +156,24 @@ Outcome hello_command(Call& call) {
     return Outcome::kReplied;
 }
 
+Outcome use_consistency(Call& call, kv::Consistency level, Duration max_staleness) {
+    // Reads that wait behind writes were asked at the level before.
+    if (call.session().has_slots() && !call.is_in_transaction()) {
+        return Outcome::kNotNow;
+    }
+    call.session().use_consistency(level, max_staleness);
+    return call.ok();
+}
+
+// Reads of the replica here, which may be behind, but never before what this connection has seen.
+Outcome readonly_command(Call& call) {
+    return use_consistency(call, kv::Consistency::kCausal);
+}
+
+Outcome readwrite_command(Call& call) {
+    return use_consistency(call, kv::Consistency::kLinearizable);
+}
+
 Outcome select_command(Call& call) {
     Session& session = call.session();
     const auto number = parse_int64(call[1]);

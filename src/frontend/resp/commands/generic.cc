@@ -110,7 +110,8 @@ async::Task<void> copy_to_database(AwaitedCall* call) {
         co_return;
     }
     kv::Kv& kv = call->core.kv();
-    const kv::CallContext context;
+    kv::CallContext context = call->context;
+    context.consistency = kv::Consistency::kLinearizable;  // what is written is not of old
     auto target = co_await kv.ensure_keyspace(context, database_name(options.database));
     if (!target.ok()) {
         call->reply.status(target.status());

@@ -146,7 +146,7 @@ void add_cluster(Core& /*core*/, Lines& lines) {
 void add_keyspace(Core& core, Lines& lines) {
     for (unsigned database = 0; database < core.options().databases; ++database) {
         const kv::KeyspaceHandle keyspace = core.kv().find_keyspace(database_name(database));
-        if (keyspace == nullptr || keyspace->is_dropped()) {
+        if (keyspace == nullptr || keyspace->is_dropped() || !keyspace->group().has_replica()) {
             continue;
         }
         const mvcc::ShardState& state = keyspace->group().shard().state();

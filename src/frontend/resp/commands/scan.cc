@@ -91,8 +91,7 @@ async::Task<void> scan(AwaitedCall* call) {
         }
         request.from = std::max(request.from, *place);
     }
-    const kv::CallContext context;
-    auto page = co_await call->core.kv().scan(context, call->keyspace, std::move(request));
+    auto page = co_await call->core.kv().scan(call->context, call->keyspace, std::move(request));
     if (!page.ok()) {
         call->reply.status(page.status());
         co_return;
@@ -115,7 +114,6 @@ async::Task<void> scan(AwaitedCall* call) {
 async::Task<void> keys(AwaitedCall* call) {
     Bytes pattern(call->arguments()[1]);
     const mvcc::ScanRequest all = walk(pattern);
-    const kv::CallContext context;
     Bytes found;
     std::size_t count = 0;
     ReplyWriter writer(found, call->reply.protocol(), nullptr);
@@ -123,7 +121,8 @@ async::Task<void> keys(AwaitedCall* call) {
     while (true) {
         mvcc::ScanRequest request = all;
         request.from = from;
-        auto page = co_await call->core.kv().scan(context, call->keyspace, std::move(request));
+        auto page =
+            co_await call->core.kv().scan(call->context, call->keyspace, std::move(request));
         if (!page.ok()) {
             call->reply.status(page.status());
             co_return;
@@ -168,20 +167,19 @@ Bytes probe_between(ByteView first, ByteView last, Core& core) {
 // Every key of a small keyspace is as likely as any other; of a large one, keys beside wide gaps
 // are chosen more often.
 async::Task<void> random_key(AwaitedCall* call) {
-    const kv::CallContext context;
     kv::Kv& kv = call->core.kv();
     mvcc::ScanRequest request = walk(std::nullopt);
     request.limit = kRandomKeys;
-    auto page = co_await kv.scan(context, call->keyspace, request);
+    auto page = co_await kv.scan(call->context, call->keyspace, request);
     if (page.ok() && page->has_more) {
         mvcc::ScanRequest backward = request;
         backward.limit = 1;
         backward.reverse = true;
-        const auto last = co_await kv.scan(context, call->keyspace, std::move(backward));
+        const auto last = co_await kv.scan(call->context, call->keyspace, std::move(backward));
         if (last.ok() && !last->rows.empty()) {
             request.from =
                 probe_between(page->rows.front().key, last->rows.front().key, call->core);
-            auto near = co_await kv.scan(context, call->keyspace, std::move(request));
+            auto near = co_await kv.scan(call->context, call->keyspace, std::move(request));
             if (near.ok() && !near->rows.empty()) {
                 page = std::move(near);
             }

@@ -47,8 +47,7 @@ async::Task<void> flush_all(AwaitedCall* call) {
         if (keyspace == nullptr) {
             continue;
         }
-        const kv::CallContext context;
-        const auto outcome = co_await kv.execute(context, keyspace, &command);
+        const auto outcome = co_await kv.execute(call->context, keyspace, &command);
         if (!outcome.ok()) {
             call->reply.status(outcome.status());
             co_return;
@@ -177,6 +176,10 @@ constexpr auto kMemorySubcommands = std::to_array<Subcommand>({
 Outcome dbsize_command(Call& call) {
     if (call.keyspace()->is_dropped()) {
         return call.integer(0);
+    }
+    if (!call.keyspace()->group().has_replica()) {
+        return call.fail(
+            "CLUSTERDOWN this node has no replica of the keyspace; ask another for DBSIZE");
     }
     return call.integer(
         static_cast<std::int64_t>(call.keyspace()->group().shard().state().key_count));

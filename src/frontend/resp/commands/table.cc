@@ -22,6 +22,7 @@ constexpr CommandGroup kGeneric = CommandGroup::kGeneric;
 constexpr CommandGroup kConnection = CommandGroup::kConnection;
 constexpr CommandGroup kTransactions = CommandGroup::kTransactions;
 constexpr CommandGroup kServer = CommandGroup::kServer;
+constexpr CommandGroup kCluster = CommandGroup::kCluster;
 
 constexpr CommandFlags kAlways = kFlagLoading | kFlagStale;
 constexpr CommandFlags kOfConnection =
@@ -89,6 +90,8 @@ constexpr auto kRows = std::to_array<CommandSpec>({
     {"hello", -1, kInstant, kOfConnection, 0, 0, 0, kConnection, hello_command, "6.0.0", "Handshake with Redis"},
     {"ping", -1, kInstant, kFlagFast, 0, 0, 0, kConnection, ping_command, "1.0.0", "Ping the server"},
     {"quit", -1, kInstant, kOfConnection | kFlagAtOnce, 0, 0, 0, kConnection, quit_command, "1.0.0", "Close the connection"},
+    {"readonly", 1, kInstant, kAlways | kFlagFast, 0, 0, 0, kCluster, readonly_command, "3.0.0", "Enables read queries for a connection to a Redis Cluster replica node."},
+    {"readwrite", 1, kInstant, kAlways | kFlagFast, 0, 0, 0, kCluster, readwrite_command, "3.0.0", "Enables read-write queries for a connection to a Redis Cluster replica node."},
     {"reset", 1, kInstant, kOfConnection | kFlagAtOnce, 0, 0, 0, kConnection, reset_command, "6.2.0", "Reset the connection"},
     {"select", 2, kInstant, kAlways | kFlagFast, 0, 0, 0, kConnection, select_command, "1.0.0", "Change the selected database for the current connection"},
 

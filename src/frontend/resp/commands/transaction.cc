@@ -13,11 +13,10 @@ namespace {
 
 // As watch_command(), for records that must be loaded.
 async::Task<void> watch(AwaitedCall* call) {
-    const kv::CallContext context;
     for (std::size_t i = 1; i < call->arguments().size(); ++i) {
         Bytes key(call->arguments()[i]);
         const auto found =
-            co_await call->core.kv().get(context, call->keyspace, std::move(key), Revision());
+            co_await call->core.kv().get(call->context, call->keyspace, std::move(key), Revision());
         if (!found.ok()) {
             call->reply.status(found.status());
             co_return;

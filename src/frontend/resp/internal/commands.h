@@ -26,6 +26,10 @@ struct Subcommand {
 };
 Outcome run_subcommand(Call& call, std::span<const Subcommand> subcommands);
 Outcome unknown_subcommand(Call& call);
+// READONLY, READWRITE, CLIENT CONSISTENCY.
+Outcome use_consistency(Call& call,
+                        kv::Consistency level,
+                        Duration max_staleness = kv::kMaxStalenessDefault);
 
 // table.cc
 [[nodiscard]] std::span<const CommandSpec> command_rows();
@@ -90,6 +94,8 @@ Outcome echo_command(Call& call);
 Outcome hello_command(Call& call);
 Outcome ping_command(Call& call);
 Outcome quit_command(Call& call);
+Outcome readonly_command(Call& call);
+Outcome readwrite_command(Call& call);
 Outcome reset_command(Call& call);
 Outcome select_command(Call& call);
 Outcome swapdb_command(Call& call);

@@ -206,6 +206,9 @@ async::Task<void> Core::run_load(Slot* slot) {
         keys.emplace_back(arguments[positions.at(i)]);
     }
     kv::CallContext context;
+    if (slot->session != nullptr) {
+        context = slot->session->reads();
+    }
     const kv::KeyspaceHandle keyspace = slot->keyspace;
     const auto found = co_await kv_.get_many(context, keyspace, std::move(keys));
     if (!found.ok()) {
@@ -233,6 +236,7 @@ void Core::start(Slot& slot,
                  AwaitedHandler handler) {
     auto call = std::make_unique<AwaitedCall>(AwaitedCall{.core = *this,
                                                           .keyspace = std::move(keyspace),
+                                                          .context = slot.session->reads(),
                                                           .owned = {},
                                                           .reply = slot.answer.reply,
                                                           .slot = &slot});
@@ -252,6 +256,8 @@ void Core::finish_transaction(Slot& slot) {
 }
 
 async::Task<void> Core::run_transaction_rest(Slot* slot) {
+    const kv::CallContext context =
+        slot->session != nullptr ? slot->session->reads() : kv::CallContext();
     for (TransactionStep& step : slot->transaction->steps()) {
         if (step.awaited == nullptr) {
             continue;
@@ -259,6 +265,7 @@ async::Task<void> Core::run_transaction_rest(Slot* slot) {
         auto call = std::make_unique<AwaitedCall>(
             AwaitedCall{.core = *this,
                         .keyspace = slot->transaction->keyspace(),
+                        .context = context,
                         .owned = {},
                         .reply = ReplyWriter(step.reply, slot->answer.reply.protocol(), this),
                         .slot = slot});

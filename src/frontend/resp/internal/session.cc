@@ -34,8 +34,10 @@ std::string unknown_command_text(Arguments arguments) {
     return text + shown;
 }
 
-bool is_resident(kv::Keyspace& keyspace) {
-    return !keyspace.is_dropped() && keyspace.group().shard().engine().is_resident();
+// Whether a read answers in the turn in which it is run.
+bool answers_at_once(kv::Keyspace& keyspace) {
+    return !keyspace.is_dropped() && keyspace.group().can_read_now() &&
+           keyspace.group().shard().engine().is_resident();
 }
 
 }  // namespace
@@ -46,6 +48,7 @@ Session::Session(Core& core, env::Connection& connection, std::uint64_t id)
       id_(id),
       keyspace_(core.kv().default_keyspace()),
       is_paused_(core.is_paused()) {
+    reads_.session = std::make_shared<kv::SessionToken>();
     facts_.connected_ms = core.now_ms();
     facts_.last_used_ms = core.turn_ms();
 }
@@ -118,11 +121,22 @@ void Session::select(unsigned database, kv::KeyspaceHandle keyspace) {
     keyspace_ = std::move(keyspace);
 }
 
+// What was read before, at whatever level, was of the replica here or of an older state.
+void Session::use_consistency(kv::Consistency level, Duration max_staleness) {
+    reads_.consistency = level;
+    reads_.max_staleness = max_staleness;
+    if (is_readonly() && !keyspace_->is_dropped()) {
+        reads_.session->note(keyspace_->info().shard, keyspace_->group().shard().state().revision);
+    }
+}
+
 void Session::reset() {
     transaction_.close();
     select(0, core_.kv().default_keyspace());
     protocol_ = Protocol::kResp2;
     reply_mode_ = ReplyMode::kOn;
+    reads_ = {};
+    reads_.session = std::make_shared<kv::SessionToken>();
     facts_.name.clear();
     facts_.is_no_evict = false;
     facts_.is_no_touch = false;
@@ -213,7 +227,7 @@ RequestParser::Outcome Session::gather(ByteView input, std::size_t from) {
 void Session::hint_at_key(const Gathered& request) {
     const bool has_key = request.spec != nullptr && request.spec->first_key > 0 &&
                          static_cast<std::size_t>(request.spec->first_key) < request.count;
-    if (!has_key || keyspace_->is_dropped() ||
+    if (!has_key || keyspace_->is_dropped() || !keyspace_->group().has_replica() ||
         (request.spec->kind != CommandKind::kRead && !core_.applies_at_once())) {
         return;
     }
@@ -518,7 +532,7 @@ void Session::defer(const CommandSpec& spec, Arguments arguments) {
     slot.byte_count = slot.arguments.byte_count();
     waiting_bytes_ += slot.byte_count;
     ++deferred_reads_;
-    if (!is_resident(*keyspace_)) {
+    if (!answers_at_once(*keyspace_)) {
         slot.is_uncertain_read = true;
         ++uncertain_reads_;
     }
@@ -562,6 +576,7 @@ void Session::load(Slot& slot) {
 
 Slot& Session::push_write(const CommandSpec& spec) {
     Slot& slot = push_slot(spec, Slot::State::kPending);
+    slot.shard = keyspace_->info().shard;
     ++pending_writes_;
     return slot;
 }

@@ -59,6 +59,13 @@ public:
     void use_reply_mode(ReplyMode mode) { reply_mode_ = mode; }
     [[nodiscard]] bool has_slots() const { return first_ != nullptr; }
     [[nodiscard]] TransactionQueue& transaction() { return transaction_; }
+    // The level of this connection's reads, and what it has seen.
+    [[nodiscard]] const kv::CallContext& reads() const { return reads_; }
+    void use_consistency(kv::Consistency level, Duration max_staleness);
+    // Whether its reads may be of a replica that is behind.
+    [[nodiscard]] bool is_readonly() const {
+        return reads_.consistency != kv::Consistency::kLinearizable;
+    }
     // Closes after what was asked so far has been answered; nothing more is parsed.
     void close_after_replies();
     void close_now();
@@ -155,6 +162,7 @@ private:
     unsigned database_ = 0;
     Protocol protocol_ = Protocol::kResp2;
     ReplyMode reply_mode_ = ReplyMode::kOn;
+    kv::CallContext reads_;  // its session is never null
     TransactionQueue transaction_;
     Facts facts_;
 

@@ -20,6 +20,9 @@ void Slot::on_operation(std::size_t at, const mvcc::OperationResult& result) {
 }
 
 void Slot::on_command(const mvcc::CommandResult& result) {
+    if (session != nullptr) {
+        session->reads().session->note(shard, result.revision);
+    }
     if (transaction != nullptr) {
         transaction->on_end(session, result.conditions_held);
         if (transaction->has_awaited() && session != nullptr) {

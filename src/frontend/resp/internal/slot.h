@@ -48,6 +48,7 @@ public:
     const Finisher* finisher = nullptr;
     OwnedArguments arguments;
     kv::KeyspaceHandle keyspace;  // of a deferred read
+    ShardId shard;                // of a write
     Bytes reply;
     Answer answer;
     std::unique_ptr<Transaction> transaction;

@@ -76,7 +76,8 @@ void RespFixture::start() {
     replication::HostOptions host_options;
     host_options.wal.durability = durability_;
     host_options.wal.segment_bytes = 1U << 20U;
-    auto host = world_.block_on(machine_, replication::Host::open(&machine_.env(), host_options));
+    auto host = world_.block_on(machine_,
+                                replication::Host::open(&machine_.env(), std::move(host_options)));
     KVSTORE_ASSERT(host.ok());
     host_ = std::move(*host);
     kv::Kv::Options kv_options;

@@ -1,6 +1,7 @@
 // How answers are made: JSON bodies, problems (RFC 9457), records.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -38,6 +39,12 @@ void put_record(boost::json::object& to,
                 ByteView value,
                 const mvcc::Record& record,
                 std::uint64_t now_ms);
+
+// The header by which a client sends its session back, and is told of it with each answer.
+inline constexpr std::string_view kSessionHeader = "Kvstore-Session";
+// An empty one without the header. Errors: kInvalidArgument.
+Result<std::shared_ptr<kv::SessionToken>> session_of(const http::Request& request);
+void put_session(http::Response& to, const kv::SessionToken& session);
 
 [[nodiscard]] std::string etag_of(Revision mod_revision);
 
