@@ -22,6 +22,7 @@ async::Task<Result<std::unique_ptr<server::Node>>> start_embedded_node(env::Env*
     config.http_addr.port = 0;
     config.grpc_addr.port = 0;
     config.resp_addr.port = 0;
+    config.alone = true;
     config.default_engine = options.engine;
     config.default_history = options.history;
     config.durability = options.durability;

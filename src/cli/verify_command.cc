@@ -125,7 +125,7 @@ async::Task<Result<DataReport>> verify_data(env::Env* env) {
         co_return id.status();
     }
     // Also checks the file that says whose directory this is, and its version.
-    auto directory = co_await server::open_data_directory(&env->disk, *id, 0);
+    auto directory = co_await server::open_data_directory(&env->disk, *id, server::FreshIdentity());
     if (!directory.ok()) {
         co_return directory.status();
     }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/parse.h"
+#include "server/peer_list.h"
 
 namespace kvstore::server {
 namespace {
@@ -253,6 +254,15 @@ const std::array kSettings{
             },
             [](const C& c) {
                 return c.initial_cluster;
+            }},
+    Setting{"zone",
+            "where this node stands; replicas are spread over zones",
+            [](C& c, T t) {
+                c.zone = t;
+                return Status();
+            },
+            [](const C& c) {
+                return c.zone;
             }},
     Setting{"replication_factor",
             "copies of each shard, or the number of nodes while fewer",
@@ -514,6 +524,27 @@ Status check_config(const Config& config) {
                            ", which other machines can reach, and there is neither TLS nor "
                            "authentication; write --insecure to allow it, or use 127.0.0.1");
         }
+    }
+    const bool names_others =
+        !config.join.empty() || !config.peers.empty() || !config.initial_cluster.empty();
+    if (names_others && config.durability == storage::Durability::kMemory) {
+        return invalid(
+            "durability memory is for a node that is alone: a member of a cluster must not forget "
+            "what it acknowledged; use interval or always");
+    }
+    if (!config.initial_cluster.empty()) {
+        KVSTORE_TRY(const std::vector<NamedPeer> peers,
+                    parse_initial_cluster(config.initial_cluster));
+        if (std::ranges::find(peers, config.id, &NamedPeer::name) == peers.end()) {
+            return invalid("initial_cluster does not name this node, '" + config.id +
+                           "'; give --id one of its names");
+        }
+    }
+    if (!config.join.empty()) {
+        KVSTORE_CHECK_OK(parse_join(config.join).status());
+    }
+    if (!config.peers.empty()) {
+        KVSTORE_CHECK_OK(parse_peers(config.peers).status());
     }
     if (!config.join.empty() && !config.initial_cluster.empty()) {
         return invalid(

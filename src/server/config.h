@@ -30,6 +30,9 @@ struct Config {
     std::string join;             // addresses of members, comma separated
     std::string peers;            // the older form, id@host:port,...
     std::string initial_cluster;  // name=host:port,...
+    std::string zone;             // where this node stands; replicas are spread over zones
+    // Nobody else: peers are neither called nor listened to (tools that work on a data directory).
+    bool alone = false;
     bool insecure = false;
 
     std::uint32_t replication_factor = 3;

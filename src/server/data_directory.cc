@@ -1,6 +1,8 @@
 #include "server/data_directory.h"
 
+#include <charconv>
 #include <optional>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -59,6 +61,12 @@ Result<DataDirectory> read_marker(std::string_view content) {
     DataDirectory directory;
     directory.node_id = field(content, "node").value_or("");
     directory.cluster_id = field(content, "cluster").value_or("");
+    // Directories of the time before clusters are of the only node of one.
+    const auto number = parse_uint64(field(content, "number").value_or("1"));
+    directory.number = NodeId(number.value_or(1));
+    directory.store = cluster_id_of(field(content, "store").value_or(directory.cluster_id));
+    directory.founding = field(content, "founding").value_or("");
+    directory.has_begun = field(content, "begun").has_value();
     return directory;
 }
 
@@ -81,24 +89,48 @@ async::Task<Status> check_is_fresh(env::Disk* disk) {
 
 async::Task<Result<DataDirectory>> make_marker(env::Disk* disk,
                                                std::string node_id,
-                                               std::uint64_t cluster_id) {
+                                               FreshIdentity fresh) {
     KVSTORE_CO_CHECK_OK(co_await check_is_fresh(disk));
     DataDirectory directory;
     directory.node_id = std::move(node_id);
-    directory.cluster_id = hexadecimal(cluster_id, 16);
-    std::string content = "kvstore-data " + std::to_string(kDataFormat) + "\n";
-    content += "node " + directory.node_id + "\n";
-    content += "cluster " + directory.cluster_id + "\n";
-    KVSTORE_CO_CHECK_OK(co_await env::write_file_atomically(
-        disk, std::string(kMarkerFile), with_checksum(std::move(content))));
+    directory.cluster_id = cluster_id_text(fresh.cluster_id);
+    directory.number = fresh.number;
+    directory.store = fresh.store;
+    directory.founding = std::move(fresh.founding);
+    KVSTORE_CO_CHECK_OK(co_await save_identity(disk, &directory));
     co_return std::move(directory);
 }
 
 }  // namespace
 
+std::string cluster_id_text(std::uint64_t cluster_id) {
+    return hexadecimal(cluster_id, 16);
+}
+
+std::uint64_t cluster_id_of(std::string_view text) {
+    std::uint64_t value = 0;
+    const char* const end = text.data() + text.size();
+    const auto read = std::from_chars(text.data(), end, value, 16);
+    return text.size() == 16 && read.ec == std::errc() && read.ptr == end ? value : 0;
+}
+
+async::Task<Status> save_identity(env::Disk* disk, const DataDirectory* directory) {
+    std::string content = "kvstore-data " + std::to_string(kDataFormat) + "\n";
+    content += "node " + directory->node_id + "\n";
+    content += "cluster " + directory->cluster_id + "\n";
+    content += "number " + std::to_string(directory->number.value()) + "\n";
+    content += "store " + hexadecimal(directory->store, 16) + "\n";
+    if (!directory->founding.empty()) {
+        content += "founding " + directory->founding + "\n";
+        content += directory->has_begun ? "begun yes\n" : "";
+    }
+    co_return co_await env::write_file_atomically(
+        disk, std::string(kMarkerFile), with_checksum(std::move(content)));
+}
+
 async::Task<Result<DataDirectory>> open_data_directory(env::Disk* disk,
                                                        std::string node_id,
-                                                       std::uint64_t fresh_cluster_id) {
+                                                       FreshIdentity fresh) {
     KVSTORE_CO_CHECK_OK(co_await disk->create_directories(""));
     const std::string marker(kMarkerFile);
     auto exists = co_await disk->exists(marker);
@@ -114,7 +146,7 @@ async::Task<Result<DataDirectory>> open_data_directory(env::Disk* disk,
     auto exists_now = co_await disk->exists(marker);
     KVSTORE_CO_TRY(const bool found, std::move(exists_now));
     if (!found) {
-        auto made = co_await make_marker(disk, std::move(node_id), fresh_cluster_id);
+        auto made = co_await make_marker(disk, std::move(node_id), std::move(fresh));
         if (made.ok()) {
             made->lock = std::move(lock);
         }

@@ -20,8 +20,12 @@ using ::testing::HasSubstr;
 class DataDirectories : public ::testing::Test {
 protected:
     Result<DataDirectory> open(std::string id = "n1", std::uint64_t cluster = 7) {
-        return world_.block_on(machine_,
-                               open_data_directory(&machine_.env().disk, std::move(id), cluster));
+        return world_.block_on(
+            machine_,
+            open_data_directory(
+                &machine_.env().disk,
+                std::move(id),
+                {.cluster_id = cluster, .number = NodeId(1), .store = 9, .founding = {}}));
     }
     // What opening is refused with.
     Status refusal(std::string id = "n1") { return open(std::move(id)).status(); }
@@ -90,12 +94,19 @@ TEST_F(DataDirectories, StayMadeWhenThePowerFails) {
 TEST_F(DataDirectories, CanBeMadeAgainWhereTheFirstStartWasCutShort) {
     for (int steps = 0; steps < 40; ++steps) {
         sim::Host& machine = world_.add_host("m" + std::to_string(steps));
-        auto task = open_data_directory(&machine.env().disk, "n1", 7);
+        auto task =
+            open_data_directory(&machine.env().disk,
+                                "n1",
+                                {.cluster_id = 7, .number = NodeId(1), .store = 9, .founding = {}});
         (void)world_.try_block_on(machine, std::move(task), std::chrono::microseconds(20 * steps));
         world_.crash(machine);
         world_.restart(machine);
-        const auto opened =
-            world_.block_on(machine, open_data_directory(&machine.env().disk, "n1", 7));
+        const auto opened = world_.block_on(
+            machine,
+            open_data_directory(
+                &machine.env().disk,
+                "n1",
+                {.cluster_id = 7, .number = NodeId(1), .store = 9, .founding = {}}));
         EXPECT_TRUE(opened.ok()) << steps << ": " << opened.status().to_string();
     }
 }

@@ -52,10 +52,17 @@ async::Task<Result<std::unique_ptr<Node>>> Node::start(env::Env* env,
 
 async::Task<Status> Node::open(Callback<void()> on_shutdown) {
     KVSTORE_CO_CHECK_OK(check_config(config_));
-    warn_of_missing();
     KVSTORE_CO_CHECK_OK(co_await open_storage());
     // What connects meanwhile is accepted when this turn has ended: then the front ends are there.
     KVSTORE_CO_CHECK_OK(listen());
+    if (cluster_ != nullptr) {
+        cluster::NodeFacts facts;
+        facts.http_address = http_listener_->local().to_string();
+        facts.grpc_address = grpc_listener_->local().to_string();
+        facts.resp_address = resp_listener_->local().to_string();
+        cluster_->start(*host_, *kv_, std::move(facts));
+        co_await cluster_->wait_founded();
+    }
     make_front_ends(std::move(on_shutdown));
     add_metrics();
     if (config_.performance_log_interval.count() > 0) {
@@ -69,26 +76,49 @@ async::Task<Status> Node::open(Callback<void()> on_shutdown) {
     co_return Status();
 }
 
-// Settings that are taken, and do not do yet what they say.
-void Node::warn_of_missing() const {
-    const std::pair<std::string_view, const std::string&> settings[] = {
-        {"join", config_.join},
-        {"peers", config_.peers},
-        {"initial_cluster", config_.initial_cluster}};
-    for (const auto& [name, value] : settings) {
-        if (!value.empty()) {
-            log_warning("this version has no clusters yet: the node runs alone",
-                        {{"setting", name}, {"value", value}});
-        }
-    }
+// Without a log nothing can be replicated truthfully.
+bool Node::is_alone() const {
+    return config_.alone || config_.durability == storage::Durability::kMemory;
 }
 
 async::Task<Status> Node::open_storage() {
-    auto opened = co_await open_data_directory(&env_.disk, config_.id, env_.entropy.next());
+    FreshIdentity fresh;
+    fresh.store = env_.entropy.next() | 1U;  // 0 means "not known"
+    const bool begins_alone =
+        config_.join.empty() && config_.peers.empty() && config_.initial_cluster.empty();
+    if (begins_alone) {
+        fresh.cluster_id = env_.entropy.next() | 1U;
+        fresh.number = NodeId(1);
+        const std::vector<cluster::Founder> founders{{.number = fresh.number,
+                                                      .name = config_.id,
+                                                      .address = config_.peer_addr,
+                                                      .store = fresh.store}};
+        fresh.founding = cluster::encode_founding(founders);
+    }
+    auto opened = co_await open_data_directory(&env_.disk, config_.id, std::move(fresh));
     KVSTORE_CO_TRY(directory_, std::move(opened));
-    auto host = co_await replication::Host::open(&env_, host_options(config_, registry_));
+    replication::HostOptions options = host_options(config_, registry_);
+    options.self = directory_.number;
+    if (!is_alone()) {
+        auto joined = co_await ClusterNode::open(&env_, &config_, &directory_, &registry_);
+        KVSTORE_CO_TRY(cluster_, std::move(joined));
+        options.self = cluster_->self();
+        options.transport = &cluster_->transport();
+        options.locate = [this](ShardId shard) {
+            return cluster_->locate(shard);
+        };
+    }
+    auto host = co_await replication::Host::open(&env_, std::move(options));
     KVSTORE_CO_TRY(host_, std::move(host));
-    auto kv = co_await kv::Kv::open(&env_, host_.get(), kv_options(config_));
+    kv::Kv::Options store_options = kv_options(config_);
+    store_options.cluster.self = directory_.number;
+    store_options.cluster_id = cluster_id_of(directory_.cluster_id);
+    if (cluster_ != nullptr) {
+        KVSTORE_CO_CHECK_OK(co_await cluster_->begin(host_.get()));
+        store_options.cluster.directory = &cluster_->directory();
+        store_options.cluster.judge = cluster_.get();
+    }
+    auto kv = co_await kv::Kv::open(&env_, host_.get(), std::move(store_options));
     KVSTORE_CO_TRY(kv_, std::move(kv));
     co_return Status();
 }
@@ -122,11 +152,13 @@ void Node::make_front_ends(Callback<void()> on_shutdown) {
 }
 
 Status Node::listen() {
+    // A node that waits for its cluster turns clients away.
+    using Handler = std::unique_ptr<env::ConnectionHandler>;
     const auto accept_http = [this](env::Connection& connection) {
-        return http_->accept(connection);
+        return http_ != nullptr ? http_->accept(connection) : Handler();
     };
     const auto accept_resp = [this](env::Connection& connection) {
-        return resp_->accept(connection);
+        return resp_ != nullptr ? resp_->accept(connection) : Handler();
     };
     KVSTORE_TRY(resp_listener_, env_.network.listen(config_.resp_addr, accept_resp));
     KVSTORE_TRY(http_listener_, env_.network.listen(config_.http_addr, accept_http));
@@ -138,7 +170,8 @@ Status Node::listen() {
 NodeAddresses Node::addresses() const {
     return {.http = http_listener_->local(),
             .grpc = grpc_listener_->local(),
-            .resp = resp_listener_->local()};
+            .resp = resp_listener_->local(),
+            .peer = cluster_ != nullptr ? cluster_->peer_address() : env::Address{}};
 }
 
 std::vector<rest::ReadyCheck> Node::ready_checks() {
@@ -254,12 +287,18 @@ async::Task<Status> Node::stop() {
         co_await http_->stop();
     }
     registrations_.clear();
+    if (cluster_) {
+        co_await cluster_->stop_cluster();
+    }
     if (kv_) {
         co_await kv_->stop();
     }
     Status stopped;
     if (host_) {
         stopped = co_await host_->stop();
+    }
+    if (cluster_) {
+        co_await cluster_->stop_transport();
     }
     co_return stopped;
 }

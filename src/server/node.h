@@ -17,6 +17,7 @@
 #include "kv/kv.h"
 #include "metrics/registry.h"
 #include "replication/host.h"
+#include "server/cluster_node.h"
 #include "server/config.h"
 #include "server/data_directory.h"
 
@@ -27,6 +28,7 @@ struct NodeAddresses {
     env::Address http;
     env::Address grpc;
     env::Address resp;
+    env::Address peer;  // port 0: alone
 };
 
 // Lifetime  stop() before destruction; the env outlives it.
@@ -60,7 +62,7 @@ public:
 
 private:
     async::Task<Status> open(Callback<void()> on_shutdown);
-    void warn_of_missing() const;
+    [[nodiscard]] bool is_alone() const;
     async::Task<Status> open_storage();
     void make_front_ends(Callback<void()> on_shutdown);
     Status listen();
@@ -72,6 +74,7 @@ private:
     Config config_;
     metrics::Registry registry_;
     DataDirectory directory_;
+    std::unique_ptr<ClusterNode> cluster_;  // null: alone
     std::unique_ptr<replication::Host> host_;
     std::unique_ptr<kv::Kv> kv_;
     std::unique_ptr<rest::RestService> rest_;

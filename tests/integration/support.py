@@ -39,6 +39,10 @@ def clean_environment():
     return kept
 
 
+# What a client sees of a server that is killed.
+BROKEN_CONNECTION = (OSError, EOFError, http.client.HTTPException)
+
+
 class DidNotStart(Exception):
     """A server ended before it was ready. `code` and `output` say how."""
 
@@ -70,6 +74,10 @@ class Server:
     def start(self, *more, **popen):
         """Starts and waits until it serves. Raises DidNotStart."""
         self.spawn(*more, **popen)
+        return self.wait_ready()
+
+    def wait_ready(self):
+        """Waits until it serves. Raises DidNotStart."""
         end = time.monotonic() + START_SECONDS
         while time.monotonic() < end:
             text = self.log()

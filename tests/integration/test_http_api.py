@@ -102,7 +102,7 @@ class HttpApi(ServerTestCase):
             status = 200
 
             def getheaders(self):
-                return [("Content-Type", "application/json"), ("ETag", '"1"')]
+                return [("Content-Type", "application/json"), ("ETag", '"1"'), ("Kvstore-Session", "A")]
 
         good = b'{"create_revision":1,"mod_revision":1,"version_count":1,"version":"1","value":"a"}'
         self.contract.check("GET", "/v1/keys/a", Answer(Response(), good))

@@ -1,19 +1,17 @@
 """A server that is killed at any moment loses nothing it acknowledged, and invents nothing."""
 
 import contextlib
-import http.client
 import random
 import threading
 import time
 import unittest
 
-from support import Http, ServerTestCase, encode_command, key_path
+from support import BROKEN_CONNECTION, Http, ServerTestCase, encode_command, key_path
 
 KILLS = 8
 KEYS_PER_WRITER = 40
 PIPELINE = 8
-# What a client sees of a server that is killed.
-BROKEN = (OSError, EOFError, http.client.HTTPException)
+BROKEN = BROKEN_CONNECTION
 
 
 class Writer:

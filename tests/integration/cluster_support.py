@@ -1,0 +1,96 @@
+"""Clusters of real processes on loopback, each node in a folder of its own."""
+
+import pathlib
+import socket
+import time
+
+from support import BROKEN_CONNECTION, RedisError, Server, ServerTestCase
+
+HEAL_SECONDS = 30
+
+
+def free_ports(count):
+    """Ports that nobody listens on now."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+class ClusterNode(Server):
+    """A node: its name, its peer port that stays, and its flags."""
+
+    def __init__(self, folder, name, port, *flags):
+        folder = pathlib.Path(folder) / name
+        folder.mkdir(exist_ok=True)
+        super().__init__(folder, "--id", name, *flags)
+        self.name = name
+        self.peer_port = port
+
+    def command(self, *more):
+        words = super().command(*more)
+        words[words.index("--peer-addr") + 1] = f"127.0.0.1:{self.peer_port}"
+        return words
+
+    @property
+    def peer_address(self):
+        return f"127.0.0.1:{self.peer_port}"
+
+    def is_running(self):
+        return self.process is not None and self.process.poll() is None
+
+
+class ClusterTestCase(ServerTestCase):
+    """Starts clusters, and ends their nodes after each test."""
+
+    def node(self, name, *flags, port=None):
+        node = ClusterNode(self.folder, name, port or free_ports(1)[0], *flags)
+        self.addCleanup(node.kill)
+        return node
+
+    def cluster(self, count, *flags):
+        """`count` new nodes as one cluster, all serving."""
+        ports = free_ports(count)
+        names = [f"n{i + 1}" for i in range(count)]
+        listed = ",".join(
+            f"{name}=127.0.0.1:{port}" for name, port in zip(names, ports, strict=True)
+        )
+        nodes = [
+            self.node(name, "--initial-cluster", listed, *flags, port=port)
+            for name, port in zip(names, ports, strict=True)
+        ]
+        for node in nodes:
+            node.spawn()
+        for node in nodes:
+            node.wait_ready()
+        return nodes
+
+    def eventually(self, check, seconds=HEAL_SECONDS):
+        """Calls `check` until it returns something true, and returns that."""
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                result = check()
+            except (RedisError, *BROKEN_CONNECTION) as error:
+                result, last = None, error
+            else:
+                last = result
+            if result:
+                return result
+            if time.monotonic() > end:
+                self.fail(f"still {last!r} after {seconds} s")
+            time.sleep(0.05)
+
+
+def status(node):
+    return node.http("GET", "/v1/status").json()
+
+
+def voters(node, keyspace="default"):
+    """The numbers of the nodes that vote on a keyspace's shard, as `node` knows them."""
+    shards = {shard["keyspace"]: shard for shard in status(node)["shards"]}
+    return shards[keyspace]["voters"] if keyspace in shards else []
