@@ -86,6 +86,15 @@ std::string sample_of(const server::Setting& setting) {
                    ? (setting.name == "limits.key_bytes_max" ? "777" : "7777777")
                    : "777";
     }
+    if (setting.name == "join") {
+        return "a:1,b:2";
+    }
+    if (setting.name == "peers") {
+        return "n1@a:1";
+    }
+    if (setting.name == "initial_cluster") {
+        return "node1=a:1";
+    }
     return "sample";
 }
 

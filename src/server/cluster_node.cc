@@ -23,6 +23,8 @@ constexpr std::size_t kMembersBytesMax = 4U << 20U;
 
 constexpr Duration kJoinPatience = std::chrono::seconds(2);
 constexpr Duration kPause = std::chrono::milliseconds(200);
+// How long a node that stops waits for others to take its leaderships over.
+constexpr Duration kHandOverPatience = std::chrono::seconds(2);
 // How long another node may hold this one's name before the start gives up: a node whose disk was
 // lost has to be found dead first.
 constexpr Duration kNamePatience = std::chrono::seconds(120);
@@ -458,6 +460,40 @@ void ClusterNode::on_node_state(NodeId node, const cluster::NodeLiveness& livene
 void ClusterNode::on_map_version(cluster::MapVersion version, NodeId from) {
     if (members_ != nullptr && !is_stopping_) {
         members_->on_map_version(version, from);
+    }
+}
+
+Status ClusterNode::standing() const {
+    return members_ != nullptr ? members_->standing() : Status();
+}
+
+// The shards that this node leads and somebody else could.
+std::vector<cluster::LedShard> ClusterNode::led_with_others() const {
+    std::vector<cluster::LedShard> led = actor_->led_shards();
+    std::erase_if(led, [this](const cluster::LedShard& shard) {
+        return std::ranges::none_of(
+            shard.voters, [this](NodeId voter) { return voter != self() && is_usable(voter); });
+    });
+    return led;
+}
+
+async::Task<void> ClusterNode::give_leaders_away() {
+    if (actor_ == nullptr) {
+        co_return;
+    }
+    const async::Deadline deadline{.at = env_.clock.now() + kHandOverPatience};
+    for (const cluster::LedShard& shard : led_with_others()) {
+        const auto heir = std::ranges::find_if(
+            shard.voters, [this](NodeId voter) { return voter != self() && is_usable(voter); });
+        const Status begun =
+            co_await actor_->act(cluster::ActionKind::kTransferLeader, shard.id, *heir, deadline);
+        if (!begun.ok()) {
+            log_warning("a shard's leadership could not be handed over",
+                        {{"shard", shard.id.value()}, {"reason", begun.to_string()}});
+        }
+    }
+    while (!led_with_others().empty() && !deadline.has_passed(env_.clock.now())) {
+        co_await env_.clock.sleep(kPause / 20);
     }
 }
 

@@ -62,6 +62,11 @@ public:
     // Suspends: until `default` can be seen here.
     async::Task<void> wait_founded();
 
+    // Why this node must not take part any more; ok while nobody says so.
+    [[nodiscard]] Status standing() const;
+
+    // Hands the leadership of its shards to others, as far as they take it in a moment.
+    async::Task<void> give_leaders_away();
     async::Task<void> stop_cluster();
     async::Task<void> stop_transport();
 
@@ -79,6 +84,7 @@ private:
     Status judge(const wire::Hello& hello) const;
     [[nodiscard]] cluster::Liveness liveness(NodeId node) const;
     [[nodiscard]] std::vector<NodeId> system_voters() const;
+    [[nodiscard]] std::vector<cluster::LedShard> led_with_others() const;
     void follow(const cluster::ClusterView& view);
     async::Task<void> found_loop();
     async::Task<void> end_founding();

@@ -525,6 +525,11 @@ Status check_config(const Config& config) {
                            "authentication; write --insecure to allow it, or use 127.0.0.1");
         }
     }
+    if (!config.join.empty() && !config.initial_cluster.empty()) {
+        return invalid(
+            "join and initial_cluster exclude each other: a node joins a cluster that "
+            "runs, or begins one with others");
+    }
     const bool names_others =
         !config.join.empty() || !config.peers.empty() || !config.initial_cluster.empty();
     if (names_others && config.durability == storage::Durability::kMemory) {
@@ -545,11 +550,6 @@ Status check_config(const Config& config) {
     }
     if (!config.peers.empty()) {
         KVSTORE_CHECK_OK(parse_peers(config.peers).status());
-    }
-    if (!config.join.empty() && !config.initial_cluster.empty()) {
-        return invalid(
-            "join and initial_cluster exclude each other: a node joins a cluster that "
-            "runs, or begins one with others");
     }
     return {};
 }

@@ -33,6 +33,7 @@ constexpr Sample kSamples[] = {
     {"durability", "interval", "interval"},
     {"default_engine", "memory", "memory"},
     {"default_history", "1h30m", "1h30m"},
+    {"zone", "rack-2", "rack-2"},
     {"insecure", "yes", "true"},
     {"limits.key_bytes_max", "1KiB", "1024"},
     {"limits.value_bytes_max", "1MiB", "1048576"},
@@ -340,6 +341,29 @@ TEST_F(Configuration, RefusesToJoinAClusterAndToBeginOne) {
     EXPECT_TRUE(check_config(config_).ok());
     config_.initial_cluster = "n=a:1";
     EXPECT_THAT(std::string(check_config(config_).message()), HasSubstr("exclude each other"));
+}
+
+TEST_F(Configuration, RefusesListsOfNodesThatCannotBe) {
+    config_.join = "nowhere";
+    EXPECT_THAT(std::string(check_config(config_).message()), HasSubstr("'nowhere'"));
+    config_.join.clear();
+    config_.peers = "n1@";
+    EXPECT_THAT(std::string(check_config(config_).message()), HasSubstr("'n1@'"));
+    config_.peers.clear();
+    config_.initial_cluster = "n1=a:1,n2";
+    EXPECT_THAT(std::string(check_config(config_).message()), HasSubstr("'n2'"));
+    config_.initial_cluster = "n1=a:1";
+    EXPECT_THAT(std::string(check_config(config_).message()),
+                HasSubstr("does not name this node, 'node1'"));
+    config_.id = "n1";
+    EXPECT_TRUE(check_config(config_).ok());
+}
+
+TEST_F(Configuration, AMemberOfAClusterMustNotForgetWhatItAcknowledged) {
+    config_.durability = storage::Durability::kMemory;
+    EXPECT_TRUE(check_config(config_).ok());
+    config_.join = "a:1";
+    EXPECT_THAT(std::string(check_config(config_).message()), HasSubstr("durability memory"));
 }
 
 }  // namespace

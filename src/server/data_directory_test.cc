@@ -76,7 +76,28 @@ TEST_F(DataDirectories, AreMadeOnceAndKeepWhoseTheyAre) {
 TEST_F(DataDirectories, HaveAFileThatPeopleCanRead) {
     ASSERT_TRUE(open("n1", ~0ULL).ok());
     EXPECT_THAT(read("kvstore"),
-                ::testing::StartsWith("kvstore-data 1\nnode n1\ncluster ffffffffffffffff\ncrc "));
+                ::testing::StartsWith("kvstore-data 1\nnode n1\ncluster ffffffffffffffff\n"
+                                      "number 1\nstore 0000000000000009\ncrc "));
+}
+
+TEST_F(DataDirectories, KeepWhatBecameKnown) {
+    {
+        auto made = open("n1", 0);
+        ASSERT_TRUE(made.ok());
+        made->number = NodeId(7);
+        made->cluster_id = cluster_id_text(0xabcdef);
+        made->store = 0x1234567890abcdefULL;
+        made->founding = "7:1:n1=a:1";
+        made->has_begun = true;
+        ASSERT_TRUE(world_.block_on(machine_, save_identity(&machine_.env().disk, &*made)).ok());
+    }
+    const auto opened = open("n1", 99);
+    ASSERT_TRUE(opened.ok()) << opened.status().to_string();
+    EXPECT_EQ(opened->number, NodeId(7));
+    EXPECT_EQ(cluster_id_of(opened->cluster_id), 0xabcdefU);
+    EXPECT_EQ(opened->store, 0x1234567890abcdefULL);
+    EXPECT_EQ(opened->founding, "7:1:n1=a:1");
+    EXPECT_TRUE(opened->has_begun);
 }
 
 TEST_F(DataDirectories, StayMadeWhenThePowerFails) {

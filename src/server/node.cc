@@ -184,7 +184,12 @@ std::vector<rest::ReadyCheck> Node::ready_checks() {
     }
     const Status serving =
         is_stopping_ ? Status(Code::kUnavailable, "the server is stopping") : Status();
-    return {{.name = "serving", .status = serving}, {.name = "shards", .status = shards}};
+    std::vector<rest::ReadyCheck> checks{{.name = "serving", .status = serving},
+                                         {.name = "shards", .status = shards}};
+    if (cluster_ != nullptr) {
+        checks.push_back({.name = "membership", .status = cluster_->standing()});
+    }
+    return checks;
 }
 
 void Node::add_metrics() {
@@ -276,6 +281,9 @@ async::Task<void> Node::performance_loop() {
 
 async::Task<Status> Node::stop() {
     is_stopping_ = true;
+    if (cluster_) {
+        co_await cluster_->give_leaders_away();
+    }
     http_listener_.reset();
     grpc_listener_.reset();
     resp_listener_.reset();

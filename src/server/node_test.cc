@@ -93,7 +93,8 @@ TEST_F(NodeOnSim, AnswersOnEveryAddressAndTellsThem) {
 
 TEST_F(NodeOnSim, IsReadyOnceItIsStarted) {
     must_start();
-    EXPECT_THAT(get("/readyz?verbose"), HasSubstr("[+]serving ok\n[+]shards ok\nready\n"));
+    EXPECT_THAT(get("/readyz?verbose"),
+                HasSubstr("[+]serving ok\n[+]shards ok\n[+]membership ok\nready\n"));
 }
 
 TEST_F(NodeOnSim, ShowsTheMetricsThatArePromised) {

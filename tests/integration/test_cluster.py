@@ -144,6 +144,32 @@ class Dying(ClusterTestCase):
                     lambda c=client, v=victim, o=others: c("GET", f"without:{v.name}") == o[-1].name.encode()
                 )
 
+    def test_a_planned_restart_of_each_node_fails_no_request(self):
+        nodes = self.cluster(3)
+        counts = [0, 0]
+        for victim in list(nodes):
+            others = [node for node in nodes if node is not victim]
+            with contextlib.ExitStack() as stack:
+                clients = [stack.enter_context(node.redis()) for node in others]
+
+                def write(clients=clients):
+                    for number, client in enumerate(clients):
+                        client("INCR", f"n{number}")
+                        counts[number] += 1
+
+                for _ in range(20):
+                    write()
+                victim.process.terminate()
+                while victim.is_running():
+                    write()
+                self.assertEqual(victim.process.returncode, 0)
+                for _ in range(20):
+                    write()
+                victim.start()
+                write()
+                for number, client in enumerate(clients):
+                    self.assertEqual(client("GET", f"n{number}"), str(counts[number]).encode())
+
     def test_a_minority_refuses_writes_and_shows_what_it_holds(self):
         nodes = self.cluster(3)
         with nodes[0].redis() as client:
