@@ -582,6 +582,7 @@ std::vector<ShardStatistics> NodeHost::statistics() {
     all.reserve(replicas_.size());
     for (auto& [id, replica] : replicas_) {
         const storage::Engine& engine = replica.group->engine();
+        const std::optional<raft::NodeStatus> raft = replica.group->raft_status();
         all.push_back({.description = replica.description,
                        .state = replica.group->shard().state(),
                        .applied = replica.group->shard().applied_index(),
@@ -590,7 +591,8 @@ std::vector<ShardStatistics> NodeHost::statistics() {
                        .health = replica.group->health(),
                        .leader = replica.group->leader(),
                        .voters = replica.group->configuration().voters,
-                       .learners = replica.group->configuration().learners});
+                       .learners = replica.group->configuration().learners,
+                       .elections_won = raft ? raft->counters.elections_won : 0});
     }
     return all;
 }

@@ -92,6 +92,7 @@ struct ShardStatistics {
     NodeId leader;  // 0: not known
     std::vector<NodeId> voters;
     std::vector<NodeId> learners;
+    std::uint64_t elections_won = 0;  // by the replica here, since the start
 };
 
 // Lifetime  Owned by the node. stop() before destruction.

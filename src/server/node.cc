@@ -230,9 +230,17 @@ void Node::add_metrics() {
         "Requests and connections that were malformed, too large, too slow or too many.",
         {},
         [this] { return static_cast<double>(http_->statistics().refused_count); }));
-    // A group of one is its own leader from the start.
-    registry_.add_counter("kvstore_raft_leader_elections_total",
-                          "Elections that a replica of this node won.");
+    registrations_.push_back(
+        registry_.add_counter_callback("kvstore_raft_leader_elections_total",
+                                       "Elections that a replica of this node won.",
+                                       {},
+                                       [this] {
+                                           double won = 0;
+                                           for (const auto& shard : host_->statistics()) {
+                                               won += static_cast<double>(shard.elections_won);
+                                           }
+                                           return won;
+                                       }));
     registrations_.push_back(registry_.add_gauge_callback(
         "kvstore_storage_compaction_duration_seconds",
         "Time spent compacting the engines' files since the start.",
