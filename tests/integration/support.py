@@ -189,8 +189,8 @@ def encode_command(*words):
 class Redis:
     """A client of the Redis protocol, version 2. Error replies are raised, or values in pipelines."""
 
-    def __init__(self, port, timeout=20):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+    def __init__(self, port, timeout=20, host="127.0.0.1"):
+        self.socket = socket.create_connection((host, port), timeout=timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.reader = self.socket.makefile("rb")
 
@@ -276,8 +276,8 @@ class Answer:
 class Http:
     """A keep-alive HTTP connection. Bodies that are not bytes go as JSON."""
 
-    def __init__(self, port, timeout=30):
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    def __init__(self, port, timeout=30, host="127.0.0.1"):
+        self.connection = http.client.HTTPConnection(host, port, timeout=timeout)
 
     def close(self):
         self.connection.close()
