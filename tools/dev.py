@@ -5,6 +5,7 @@ import argparse
 import sys
 
 import dev_build
+import dev_chaos
 import dev_ci
 import dev_coverage
 import dev_lint
@@ -48,6 +49,9 @@ def parser():
     add = command("sim", "run the simulator: one seed, or fresh ones")
     add.add_argument("seed", nargs="?", type=int)
     add.add_argument("--seeds", type=int, default=None)
+    add = command("chaos", "faults on three real nodes under load, judged by kvstore verify")
+    add.add_argument("--minutes", type=float, default=5)
+    add.add_argument("--seed", type=int, help="which faults; the next round takes the next one")
     add = command("fuzz", "run a fuzz target, all, or list")
     add.add_argument("target")
     add.add_argument("--seconds", type=int, default=60)
@@ -117,6 +121,7 @@ def dispatch(options):
         "lint": lambda: lint(options),
         "format": lambda: dev_lint.format_sources(options.paths),
         "sim": lambda: simulate(options),
+        "chaos": lambda: dev_chaos.chaos(options.minutes, options.seed),
         "fuzz": lambda: dev_sim.fuzz(options.target, options.seconds),
         "coverage": lambda: dev_coverage.coverage(options.module, options.min),
         "stats": dev_stats.stats,

@@ -11,7 +11,8 @@ from dev_setup import setup
 from dev_test import run_binaries, run_scripts, target_of, test, test_modules, test_settings
 
 # Run last and against the release build, since they take longest.
-FAULT_TESTS = ("test_kill9",)
+FAULT_TESTS = ("test_kill9", "test_cluster_faults")
+FAULT_SETTINGS = {"KVSTORE_CHAOS_SECONDS": "300"}
 # Where threads meet: the modules that the thread sanitizer is about.
 TSAN_MODULES = ("async", "metrics")
 SEEDS = 300
@@ -88,7 +89,7 @@ def stage_faults():
     scripts = [p for name in FAULT_TESTS for p in (ROOT / "tests").glob(f"*/{name}.py")]
     if not scripts:
         return Counts(skips=[("real-process faults", "tests/integration has no test_kill9.py yet")])
-    return run_scripts(scripts, None, "release", {})
+    return run_scripts(scripts, None, "release", FAULT_SETTINGS)
 
 
 STAGES = (

@@ -228,7 +228,7 @@ class ChaosTestCase(ClusterTestCase):
         end = self.begin + seconds
         with running(clients):
             while time.monotonic() < end:
-                faults.some(0.5, 3)
+                faults.some(0.2, 1.5)
                 faults.one()
         self.assertEqual([c.failure for c in clients if c.failure], [])
         self.assertFalse([c.id for c in clients if c.thread.is_alive()], "clients still wait")

@@ -11,6 +11,7 @@ from support import BROKEN_CONNECTION, Http, Redis, RedisError, key_path
 
 ANSWER_SECONDS = 4
 REST_SECONDS = 0.02  # After an error, so that a dead node is not asked in a tight loop.
+WANDERS = 0.02  # How often a client goes on without need, so that healed nodes are asked too.
 GENERATION_SECONDS = 5
 REGISTERS = 4
 COUNTERS = 2
@@ -70,7 +71,7 @@ class Unknown(Exception):
 
 
 class Client:
-    """One connection at a time; after an error the next node gets the next request.
+    """One connection at a time; after an error, and now and then, it goes to the next node.
 
     Protocols give `connect(node)`, and a method for each operation that returns what the
     answer adds to the record, or raises Refused, Unknown or a broken connection.
@@ -108,6 +109,8 @@ class Client:
             self.connection = None
 
     def one_operation(self):
+        if self.random.random() < WANDERS:
+            self.next_node(rest=0)
         generation = self.history.generation()
         if self.random.random() < 0.2:
             self.do("increment", f"n{generation}.{self.random.randrange(COUNTERS)}", by=1)
@@ -172,10 +175,10 @@ class Client:
             return False
         return True
 
-    def next_node(self):
+    def next_node(self, rest=REST_SECONDS):
         self.disconnect()
         self.at = (self.at + 1) % len(self.nodes)
-        self.stopping.wait(REST_SECONDS)
+        self.stopping.wait(rest)
 
 
 class RespClient(Client):
