@@ -19,7 +19,7 @@ from cluster_support import ClusterNode, ClusterTestCase, free_ports, status
 from support import BINARY, Http, Redis, clean_environment
 
 NODES = 3
-CLIENTS_PER_PROTOCOL = 4
+WANDERERS_PER_PROTOCOL = 3
 # After the last fault every node must serve within this time.
 HEAL_SECONDS = 30
 VERIFY_SECONDS = 300
@@ -65,12 +65,13 @@ class ChaosNode(ClusterNode):
 class Faults:
     """Does one fault at a time, from its beginning to its healing."""
 
-    def __init__(self, nodes, network, seed, say):
+    def __init__(self, nodes, network, history, seed, say):
         self.nodes = nodes
         self.network = network
+        self.history = history
         self.random = random.Random(seed)
         self.say = say
-        self.counts = {}
+        self.stalls = {}
         self.kinds = [
             (self.kill, 4), (self.kill_two, 1), (self.kill_all, 1), (self.kill_while_starting, 2),
             (self.pause, 3), (self.pause_two, 1),
@@ -84,11 +85,20 @@ class Faults:
     def one(self):
         kinds, weights = zip(*self.kinds, strict=True)
         kind = self.random.choices(kinds, weights)[0]
-        self.counts[kind.__name__] = self.counts.get(kind.__name__, 0) + 1
         victims = self.random.sample(self.nodes, len(self.nodes))
         self.say(f"{kind.__name__} {' '.join(node.name for node in victims)}")
+        self.history.stall_begins()
         kind(*victims)
-        self.say("healed")
+        stall = self.history.stall_seconds()
+        self.say(f"healed; {stall:.2f} s without a write")
+        self.stalls.setdefault(kind.__name__, []).append(stall)
+
+    def summary(self):
+        """How often each was done, and the longest time without a write."""
+        return ", ".join(
+            f"{kind} {len(stalls)} ({max(stalls):.1f} s)"
+            for kind, stalls in sorted(self.stalls.items())
+        )
 
     def some(self, least, most):
         time.sleep(self.random.uniform(least, most))
@@ -219,11 +229,12 @@ class ChaosTestCase(ClusterTestCase):
         nodes = self.chaos_cluster(network)
         history = History(self.folder / "history.ndjson")
         self.addCleanup(history.close)
-        faults = Faults(nodes, network, seed, self.say)
-        clients = [
+        faults = Faults(nodes, network, history, seed, self.say)
+        clients = [RespClient(history, nodes, at, seed, stays=True) for at in range(NODES)]
+        clients += [
             protocol(history, nodes, number % NODES, seed)
             for protocol in (RespClient, HttpClient)
-            for number in range(CLIENTS_PER_PROTOCOL)
+            for number in range(WANDERERS_PER_PROTOCOL)
         ]
         end = self.begin + seconds
         with running(clients):
@@ -236,7 +247,8 @@ class ChaosTestCase(ClusterTestCase):
         self.wait_until_served(nodes)
         finals = self.read_everything(history, nodes)
         history.file.flush()
-        print(f"chaos: {dict(history.outcomes)} on {len(history.keys)} keys; {faults.counts}")
+        print(f"chaos: {dict(history.outcomes)} on {len(history.keys)} keys")
+        print(f"chaos: faults and their longest stalls: {faults.summary()}")
         for why, count in history.refusals.most_common(12):
             self.say(f"refused {count} times: {why}")
         self.check_digests(nodes)

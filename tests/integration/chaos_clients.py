@@ -34,6 +34,7 @@ class History:
         self.acknowledged = collections.Counter()
         self.unknown = collections.Counter()
         self.clients = 0
+        self.last_write = self.longest_stall = 0
 
     def new_client(self):
         with self.lock:
@@ -44,6 +45,15 @@ class History:
         """Keys change with time, which keeps what the checker has to order small."""
         return int((time.monotonic() - self.begin) / GENERATION_SECONDS)
 
+    def stall_begins(self):
+        with self.lock:
+            self.last_write, self.longest_stall = time.monotonic_ns(), 0
+
+    def stall_seconds(self):
+        """The longest time without an acknowledged write of anybody since stall_begins()."""
+        with self.lock:
+            return max(self.longest_stall, time.monotonic_ns() - self.last_write) / 1e9
+
     def write(self, record, why=""):
         line = json.dumps(record, separators=(",", ":"))
         key, outcome = record["key"], record["outcome"]
@@ -53,6 +63,9 @@ class History:
             self.outcomes[outcome] += 1
             if outcome != "ok":
                 self.refusals[why] += 1
+            elif record["operation"] != "read":
+                self.longest_stall = max(self.longest_stall, record["return"] - self.last_write)
+                self.last_write = max(self.last_write, record["return"])
             if record["operation"] == "increment" and outcome == "ok":
                 self.acknowledged[key] += 1
             if record["operation"] == "increment" and outcome == "unknown":
@@ -73,11 +86,15 @@ class Unknown(Exception):
 class Client:
     """One connection at a time; after an error, and now and then, it goes to the next node.
 
+    One that `stays` asks the same node again: only where each node has such a client does
+    a time without any answer mean that no node serves.
+
     Protocols give `connect(node)`, and a method for each operation that returns what the
     answer adds to the record, or raises Refused, Unknown or a broken connection.
     """
 
-    def __init__(self, history, nodes, first, seed=0):
+    def __init__(self, history, nodes, first, seed=0, stays=False):
+        self.stays = stays
         self.history = history
         self.nodes = nodes
         self.at = first
@@ -109,7 +126,7 @@ class Client:
             self.connection = None
 
     def one_operation(self):
-        if self.random.random() < WANDERS:
+        if not self.stays and self.random.random() < WANDERS:
             self.next_node(rest=0)
         generation = self.history.generation()
         if self.random.random() < 0.2:
@@ -177,7 +194,8 @@ class Client:
 
     def next_node(self, rest=REST_SECONDS):
         self.disconnect()
-        self.at = (self.at + 1) % len(self.nodes)
+        if not self.stays:
+            self.at = (self.at + 1) % len(self.nodes)
         self.stopping.wait(rest)
 
 
@@ -209,7 +227,9 @@ class RespClient(Client):
 
 class HttpClient(Client):
     def connect(self, node):
-        return Http(node.http_port, timeout=ANSWER_SECONDS, host=node.host)
+        client = Http(node.http_port, timeout=ANSWER_SECONDS, host=node.host)
+        client.connection.connect()  # Now: a request on no connection would count as unknown.
+        return client
 
     def own_operation(self, key):
         """A conditional write; now and then a weak read."""
