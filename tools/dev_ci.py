@@ -12,7 +12,7 @@ from dev_test import run_binaries, run_scripts, target_of, test, test_modules, t
 
 # Run last and against the release build, since they take longest.
 FAULT_TESTS = ("test_kill9", "test_cluster_faults")
-FAULT_SETTINGS = {"KVSTORE_CHAOS_SECONDS": "300"}
+FAULT_SETTINGS = {"KVSTORE_CHAOS_SECONDS": "60"}
 # Where threads meet: the modules that the thread sanitizer is about.
 TSAN_MODULES = ("async", "metrics")
 SEEDS = 300
