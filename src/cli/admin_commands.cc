@@ -31,7 +31,7 @@ std::string shard_line(const json::object& shard) {
     const auto size = [&](std::string_view member) {
         return format_size(static_cast<std::uint64_t>(number_of(shard, member)));
     };
-    return "  " + name + "  " +
+    return "  " + name + "  shard " + text_of(shard, "shard") + ", " +
            with_thousands(static_cast<std::uint64_t>(number_of(shard, "keys"))) +
            " keys, revision " + text_of(shard, "revision") + ", memory " + size("memory_bytes") +
            ", disk " + size("disk_bytes") + ", health " + text_of(shard, "health") + "\n";
@@ -90,16 +90,23 @@ async::Task<ExitCode> run_compact_online(ClientSession* session) {
 
 // ---- keyspace ----
 
-constexpr std::array<FlagSpec, 2> kKeyspaceFlags{{
+constexpr std::array<FlagSpec, 3> kKeyspaceFlags{{
     {.name = "engine", .value = "lsm|memory", .help = "create: where its data lives"},
     {.name = "history", .value = "TIME", .help = "create, change: how long history is kept"},
+    {.name = "split-at",
+     .value = "KEY,...",
+     .help = "create: the first key of each shard but the first"},
 }};
 
 std::string keyspace_line(const json::object& keyspace) {
     std::string name = text_of(keyspace, "name");
     name.resize(std::max<std::size_t>(name.size(), 24), ' ');
+    const json::value* const shards = keyspace.if_contains("shards");
+    const std::size_t count =
+        shards != nullptr && shards->is_array() ? shards->as_array().size() : 0;
     return name + "  " + text_of(keyspace, "engine") + "  " + text_of(keyspace, "replication") +
-           "  history " + text_of(keyspace, "history") + "\n";
+           "  history " + text_of(keyspace, "history") +
+           (count > 1 ? "  " + std::to_string(count) + " shards" : "") + "\n";
 }
 
 void print_keyspaces(const ClientSession& session, const json::object& answer) {
@@ -115,6 +122,17 @@ void print_keyspaces(const ClientSession& session, const json::object& answer) {
     for (const json::value& keyspace : list->as_array()) {
         write_output(keyspace.is_object() ? keyspace_line(keyspace.as_object()) : "");
     }
+}
+
+// "b,m,t": a key each, as the server takes them.
+json::array split_points(std::string_view list) {
+    json::array keys;
+    for (std::size_t begin = 0; begin <= list.size();) {
+        const std::size_t end = std::min(list.find(',', begin), list.size());
+        keys.emplace_back(list.substr(begin, end - begin));
+        begin = end + 1;
+    }
+    return keys;
 }
 
 // The request of a verb; nullopt: there is no such verb, or its name is missing.
@@ -137,6 +155,9 @@ std::optional<http::ClientRequest> keyspace_request(const ClientSession& session
     if (verb == "create") {
         request.method = http::Method::kPost;
         body["name"] = session.word(1);
+        if (const auto keys = session.arguments.value("split-at")) {
+            body["split_at"] = split_points(*keys);
+        }
     } else if (verb == "change" || verb == "drop") {
         request.method = verb == "drop" ? http::Method::kDelete : http::Method::kPatch;
         request.target += "/" + http::percent_encode(session.word(1));

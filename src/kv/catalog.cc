@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "cluster/placement.h"
+#include "kv/inside.h"
 #include "kv/shard_records.h"
 
 namespace kvstore::kv {
@@ -38,19 +39,31 @@ Status check_options(const KeyspaceOptions& options) {
     return {};
 }
 
-Status stopping_status() {
-    return {Code::kUnavailable, "the server is stopping"};
+// Errors: kInvalidArgument.
+Status check_split_points(const std::vector<Bytes>& split_at, const Limits& limits) {
+    if (split_at.size() > Kv::kSplitPointsMax) {
+        return {Code::kInvalidArgument,
+                "a keyspace is split at " + std::to_string(Kv::kSplitPointsMax) +
+                    " keys at most, not " + std::to_string(split_at.size())};
+    }
+    const Bytes* before = nullptr;
+    for (const Bytes& key : split_at) {
+        if (key.empty() || key.size() > limits.key_bytes_max) {
+            return {Code::kInvalidArgument,
+                    "a key to split at has 1 to " + std::to_string(limits.key_bytes_max) +
+                        " bytes, not " + std::to_string(key.size())};
+        }
+        if (before != nullptr && key <= *before) {
+            return {Code::kInvalidArgument,
+                    "the keys to split at must rise, each above the one before"};
+        }
+        before = &key;
+    }
+    return {};
 }
 
 Bytes keyspace_key(std::string_view name) {
     return Bytes(kKeyspacePrefix) + Bytes(name);
-}
-
-// The value of a row; null when there is none.
-const Bytes* find_row(const ClusterView& view, ByteView key) {
-    const auto found =
-        std::ranges::find_if(view.rows.rows, [key](const auto& row) { return row.first == key; });
-    return found == view.rows.rows.end() ? nullptr : &found->second;
 }
 
 MetadataChange add_row(Bytes key, Bytes value) {
@@ -60,7 +73,7 @@ MetadataChange add_row(Bytes key, Bytes value) {
 // The id behind every shard that has one, for directories of the time before there were records.
 ShardId first_free_shard(const ClusterView& view) {
     std::uint64_t next = kFirstUserShard;
-    if (const Bytes* taken = find_row(view, kNextShardKey)) {
+    if (const std::optional<Bytes> taken = view.rows.find(kNextShardKey)) {
         next += parse_uint64(*taken).value_or(0);
     }
     for (const ShardRecord& shard : view.metadata.shards) {
@@ -81,6 +94,7 @@ Kv::Catalog::Catalog(Kv& kv)
     info.shard = kSystemShard;
     info.options.engine = replication::EngineKind::kMemory;
     system_ = std::make_shared<Keyspace>(std::move(info), &kv.host_.route(kSystemShard));
+    shards_.emplace(kSystemShard, system_->shards().front());
     store_ = std::make_unique<SystemStore>(kv, system_);
 }
 
@@ -173,10 +187,12 @@ Status Kv::Catalog::check_not_lost() const {
     if (keyspaces_.contains("default")) {
         return {};
     }
+    if (!kv_.is_alone()) {
+        return {};  // what is here may be a shard of which this node will hear
+    }
     for (const replication::ShardDescription& shard : kv_.host_.shards()) {
         replication::Group* const group = kv_.host_.find_group(shard.id);
-        if (shard.id != kSystemShard && group->shard().state().revision > Revision() &&
-            kv_.is_alone()) {
+        if (shard.id != kSystemShard && group->shard().state().revision > Revision()) {
             return {Code::kCorruption,
                     "the catalogue of keyspaces (shards/1) is empty, though shards/" +
                         std::to_string(shard.id.value()) + " (keyspace '" + shard.keyspace +
@@ -189,6 +205,11 @@ Status Kv::Catalog::check_not_lost() const {
 async::Task<void> Kv::Catalog::stop() {
     is_stopping_ = true;
     co_await gate_.close();
+}
+
+ShardHandle Kv::Catalog::find_shard(ShardId id) const {
+    const auto found = shards_.find(id);
+    return found == shards_.end() ? nullptr : found->second;
 }
 
 KeyspaceHandle Kv::Catalog::find(std::string_view name) const {
@@ -207,42 +228,34 @@ std::vector<KeyspaceInfo> Kv::Catalog::list() const {
 
 // ---- changes, one at a time ----
 
-async::Task<Result<KeyspaceHandle>> Kv::Catalog::create(std::string name, KeyspaceOptions options) {
-    if (!gate_.try_enter()) {
-        co_return stopping_status();
-    }
+template <typename T>
+async::Task<T> Kv::Catalog::in_turn(async::Task<T> change) {
+    const Inside inside(gate_);
+    KVSTORE_CO_CHECK_OK(inside.status());
     co_await changes_.acquire();
-    auto created = co_await create_alone(std::move(name), options);
+    auto outcome = co_await std::move(change);
     changes_.release();
-    gate_.leave();
-    co_return created;
+    co_return outcome;
+}
+
+async::Task<Result<KeyspaceHandle>> Kv::Catalog::create(std::string name,
+                                                        KeyspaceOptions options,
+                                                        std::vector<Bytes> split_at) {
+    return in_turn(create_alone(std::move(name), options, std::move(split_at)));
 }
 
 async::Task<Result<KeyspaceInfo>> Kv::Catalog::change(std::string name, KeyspaceChange change) {
-    if (!gate_.try_enter()) {
-        co_return stopping_status();
-    }
-    co_await changes_.acquire();
-    auto changed = co_await change_alone(std::move(name), change);
-    changes_.release();
-    gate_.leave();
-    co_return changed;
+    return in_turn(change_alone(std::move(name), change));
 }
 
 async::Task<Status> Kv::Catalog::drop(std::string name) {
-    if (!gate_.try_enter()) {
-        co_return stopping_status();
-    }
-    co_await changes_.acquire();
-    Status dropped = co_await drop_alone(std::move(name));
-    changes_.release();
-    gate_.leave();
-    co_return dropped;
+    return in_turn(drop_alone(std::move(name)));
 }
 
 // As many nodes as the factor asks for: first who is usable, then who has the fewest replicas. This
 // node alone when none is known.
-std::vector<NodeId> Kv::Catalog::choose_voters(std::uint32_t replication_factor) const {
+std::vector<std::vector<NodeId>> Kv::Catalog::choose_voters(std::uint32_t replication_factor,
+                                                            std::size_t count) const {
     struct Candidate {
         bool is_unusable;
         std::size_t load;
@@ -263,24 +276,28 @@ std::vector<NodeId> Kv::Catalog::choose_voters(std::uint32_t replication_factor)
         candidates.push_back(
             {.is_unusable = !is_usable, .load = static_cast<std::size_t>(load), .id = node.id});
     }
-    std::ranges::sort(candidates);
-    candidates.resize(std::min<std::size_t>(
-        candidates.size(), cluster::effective_factor(replication_factor, candidates.size())));
-    std::vector<NodeId> voters;
-    for (const Candidate& candidate : candidates) {
-        voters.push_back(candidate.id);
+    if (candidates.empty()) {
+        candidates.push_back({.is_unusable = false, .load = 0, .id = kv_.self()});
     }
-    if (voters.empty()) {
-        voters.push_back(kv_.self());
+    const std::size_t factor = cluster::effective_factor(replication_factor, candidates.size());
+    std::vector<std::vector<NodeId>> voters(count);
+    for (std::vector<NodeId>& of_one : voters) {
+        std::ranges::sort(candidates);
+        for (std::size_t i = 0; i < factor; ++i) {
+            of_one.push_back(candidates[i].id);
+            ++candidates[i].load;
+        }
+        std::ranges::sort(of_one);
     }
-    std::ranges::sort(voters);
     return voters;
 }
 
 async::Task<Result<KeyspaceHandle>> Kv::Catalog::create_alone(std::string name,
-                                                              KeyspaceOptions options) {
+                                                              KeyspaceOptions options,
+                                                              std::vector<Bytes> split_at) {
     KVSTORE_CO_CHECK_OK(check_keyspace_name(name));
     KVSTORE_CO_CHECK_OK(check_options(options));
+    KVSTORE_CO_CHECK_OK(check_split_points(split_at, kv_.options_.limits));
     Status created(Code::kConflict, "");
     for (int i = 0; i < kAttemptsMax && created.code() == Code::kConflict; ++i) {
         KVSTORE_CO_CHECK_OK(co_await refresh());
@@ -292,13 +309,13 @@ async::Task<Result<KeyspaceHandle>> Kv::Catalog::create_alone(std::string name,
             co_return Status(Code::kOverloaded,
                              "there are " + std::to_string(count_max) + " keyspaces already");
         }
-        auto taken = co_await take_shard_id();
+        auto taken = co_await take_shard_ids(split_at.size() + 1);
         if (!taken.ok()) {
             created = taken.status();
             continue;
         }
         KeyspaceInfo info{.name = name, .options = options, .shard = *taken};
-        created = co_await create_once(std::move(info));
+        created = co_await create_once(std::move(info), split_at);
     }
     KVSTORE_CO_CHECK_OK(created);
     const Status refreshed = co_await refresh();
@@ -314,9 +331,10 @@ async::Task<Result<KeyspaceHandle>> Kv::Catalog::create_alone(std::string name,
     co_return handle;
 }
 
-// An id that no shard has had, also none whose making failed half way.
-// Errors: kConflict: another node took it.
-async::Task<Result<ShardId>> Kv::Catalog::take_shard_id() {
+// Ids that no shard has had, also none whose making failed half way.
+// Returns: the first of so many in a row.
+// Errors: kConflict: another node took them.
+async::Task<Result<ShardId>> Kv::Catalog::take_shard_ids(std::size_t count) {
     if (!view().metadata.cluster.has_value()) {
         co_return Status(Code::kUnavailable, "the cluster is being formed");
     }
@@ -325,37 +343,64 @@ async::Task<Result<ShardId>> Kv::Catalog::take_shard_id() {
     std::vector<MetadataChange> changes(1);
     changes[0].key = Bytes(cluster::kClusterKey);
     changes[0].expected = cluster::encode_cluster(record);
-    record.next_shard_id = ShardId(taken.value() + 1);
+    record.next_shard_id = ShardId(taken.value() + count);
     changes[0].value = cluster::encode_cluster(record);
     KVSTORE_CO_CHECK_OK(co_await store_->write(std::move(changes), patience()));
     co_return taken;
 }
 
 // Errors: kConflict: another node's change came first. With no effect nothing is left of it.
-async::Task<Status> Kv::Catalog::create_once(KeyspaceInfo info) {
-    std::vector<NodeId> voters = choose_voters(info.options.replication_factor);
-    const bool is_only_here = voters.size() == 1 && voters.front() == kv_.self();
-    const ShardRecord shard =
-        shard_record(info, is_only_here ? kFounded : kFounding, std::move(voters));
-    if (is_only_here) {
-        // Durable before the record refers to it.
-        making_ = shard.id;
+async::Task<Status> Kv::Catalog::create_once(KeyspaceInfo info, std::vector<Bytes> split_at) {
+    const std::size_t count = split_at.size() + 1;
+    const std::vector<std::vector<NodeId>> voters =
+        choose_voters(info.options.replication_factor, count);
+    const std::vector<NodeId> here{kv_.self()};
+    std::vector<MetadataChange> changes;
+    changes.push_back(add_row(keyspace_key(info.name), encode_keyspace(info)));
+    std::vector<ShardRecord> only_here;
+    for (std::size_t i = 0; i < count; ++i) {
+        ShardRecord shard = shard_record(info, voters[i] == here ? kFounded : kFounding, voters[i]);
+        shard.id = ShardId(info.shard.value() + i);
+        shard.range_start = i == 0 ? Bytes() : split_at[i - 1];
+        shard.range_end = i + 1 == count ? Bytes() : split_at[i];
+        changes.push_back(add_row(cluster::shard_key(shard.id), cluster::encode_shard(shard)));
+        if (voters[i] == here) {
+            only_here.push_back(std::move(shard));
+        }
+    }
+    // Durable before the records refer to them.
+    Status done = co_await make_here(std::move(only_here));
+    if (done.ok()) {
+        done = co_await store_->write(std::move(changes), patience());
+    }
+    if (!done.ok() && done.effect() == Effect::kNone) {
+        // Known to have done nothing: the shards go again. Otherwise the records decide.
+        co_await unmake_here();
+    }
+    making_.clear();
+    co_return done;
+}
+
+async::Task<Status> Kv::Catalog::make_here(std::vector<ShardRecord> shards) {
+    for (const ShardRecord& shard : shards) {
+        making_.push_back(shard.id);
+    }
+    for (const ShardRecord& shard : shards) {
         const auto made = co_await kv_.host_.create_shard(description_of(shard));
         if (!made.ok()) {
-            making_ = ShardId();
             co_return made.status();
         }
     }
-    std::vector<MetadataChange> changes;
-    changes.push_back(add_row(keyspace_key(info.name), encode_keyspace(info)));
-    changes.push_back(add_row(cluster::shard_key(shard.id), cluster::encode_shard(shard)));
-    Status written = co_await store_->write(std::move(changes), patience());
-    if (is_only_here && !written.ok() && written.effect() == Effect::kNone) {
-        // Known to have done nothing: the shard goes again. Otherwise the records decide.
-        (void)co_await kv_.host_.drop_shard(shard.id);
+    co_return Status();
+}
+
+async::Task<void> Kv::Catalog::unmake_here() {
+    const std::vector<ShardId> made = making_;
+    for (const ShardId shard : made) {
+        if (kv_.host_.find_group(shard) != nullptr) {
+            (void)co_await kv_.host_.drop_shard(shard);
+        }
     }
-    making_ = ShardId();
-    co_return written;
 }
 
 async::Task<Result<KeyspaceInfo>> Kv::Catalog::change_alone(std::string name,
@@ -373,21 +418,21 @@ async::Task<Result<KeyspaceInfo>> Kv::Catalog::change_alone(std::string name,
     if (change.history) {
         // The shard first: it is what acts on it, and doing it twice does no harm.
         KVSTORE_CO_CHECK_OK(co_await configure(handle, info.options.history));
-        handle->info_.options.history = info.options.history;
+        follow(view());
     }
-    std::vector<MetadataChange> changes;
-    const Bytes* const stored = find_row(view(), keyspace_key(name));
-    if (stored == nullptr) {
+    const std::optional<Bytes> stored = view().rows.find(keyspace_key(name));
+    if (!stored.has_value()) {
         co_return Status(Code::kNotFound, "no keyspace '" + name + "'");
     }
+    std::vector<MetadataChange> changes;
     changes.push_back(
-        {.key = keyspace_key(name), .value = encode_keyspace(info), .expected = *stored});
-    if (const ShardRecord* const shard = view().map->find(info.shard)) {
-        ShardRecord changed = *shard;
+        {.key = keyspace_key(name), .value = encode_keyspace(info), .expected = stored});
+    for (const ShardRecord& shard : view().map->shards(name)) {
+        ShardRecord changed = shard;
         changed.history_ms = milliseconds(info.options.history);
-        changes.push_back({.key = cluster::shard_key(shard->id),
+        changes.push_back({.key = cluster::shard_key(shard.id),
                            .value = cluster::encode_shard(changed),
-                           .expected = cluster::encode_shard(*shard)});
+                           .expected = cluster::encode_shard(shard)});
     }
     const Status written = co_await store_->write(std::move(changes), patience());
     if (!written.ok()) {
@@ -398,18 +443,21 @@ async::Task<Result<KeyspaceInfo>> Kv::Catalog::change_alone(std::string name,
 }
 
 async::Task<Status> Kv::Catalog::configure(KeyspaceHandle keyspace, Duration history) {
-    mvcc::Command command;
-    mvcc::Operation operation;
-    operation.kind = mvcc::OperationKind::kConfigure;
-    operation.delta = static_cast<std::int64_t>(milliseconds(history));
-    command.operations.push_back(operation);
-    const auto executed = co_await kv_.execute(CallContext(), std::move(keyspace), &command);
-    if (!executed.ok()) {
-        co_return executed.status();
-    }
-    const Code code = executed->operations.front().code;
-    if (code != Code::kOk) {
-        co_return Status(code, "the shard refused the history");
+    const std::vector<ShardHandle> shards = keyspace->shards();
+    for (std::size_t at = 0; at < shards.size(); ++at) {
+        mvcc::Command command;
+        mvcc::Operation& operation = command.operations.emplace_back();
+        operation.kind = mvcc::OperationKind::kConfigure;
+        operation.key = shards[at]->range_start();  // says of which shard
+        operation.delta = static_cast<std::int64_t>(milliseconds(history));
+        const auto executed = co_await kv_.execute(CallContext(), keyspace, &command);
+        if (!executed.ok()) {
+            co_return at == 0 ? executed.status() : executed.status().with_unknown_effect();
+        }
+        const Code code = executed->operations.front().code;
+        if (code != Code::kOk) {
+            co_return Status(code, "the shard refused the history");
+        }
     }
     co_return Status();
 }
@@ -421,17 +469,16 @@ async::Task<Status> Kv::Catalog::drop_alone(std::string name) {
     Status dropped(Code::kConflict, "");
     for (int i = 0; i < kAttemptsMax && dropped.code() == Code::kConflict; ++i) {
         KVSTORE_CO_CHECK_OK(co_await refresh());
-        const Bytes* const stored = find_row(view(), keyspace_key(name));
-        const KeyspaceHandle handle = find(name);
-        if (stored == nullptr || handle == nullptr) {
+        const std::optional<Bytes> stored = view().rows.find(keyspace_key(name));
+        if (!stored.has_value() || find(name) == nullptr) {
             co_return Status(Code::kNotFound, "no keyspace '" + name + "'");
         }
         std::vector<MetadataChange> changes;
-        changes.push_back({.key = keyspace_key(name), .value = std::nullopt, .expected = *stored});
-        if (const ShardRecord* const shard = view().map->find(handle->info().shard)) {
-            changes.push_back({.key = cluster::shard_key(shard->id),
+        changes.push_back({.key = keyspace_key(name), .value = std::nullopt, .expected = stored});
+        for (const ShardRecord& shard : view().map->shards(name)) {
+            changes.push_back({.key = cluster::shard_key(shard.id),
                                .value = std::nullopt,
-                               .expected = cluster::encode_shard(*shard)});
+                               .expected = cluster::encode_shard(shard)});
         }
         dropped = co_await store_->write(std::move(changes), patience());
     }

@@ -42,10 +42,13 @@ public:
 
     [[nodiscard]] KeyspaceHandle find(std::string_view name) const;
     [[nodiscard]] std::vector<KeyspaceInfo> list() const;
-    [[nodiscard]] const KeyspaceHandle& system() const { return system_; }
+    // Also of the system shard; null when none of this id is shown.
+    [[nodiscard]] ShardHandle find_shard(ShardId id) const;
     [[nodiscard]] SystemStore& store() { return *store_; }
 
-    async::Task<Result<KeyspaceHandle>> create(std::string name, KeyspaceOptions options);
+    async::Task<Result<KeyspaceHandle>> create(std::string name,
+                                               KeyspaceOptions options,
+                                               std::vector<Bytes> split_at);
     async::Task<Result<KeyspaceInfo>> change(std::string name, KeyspaceChange change);
     async::Task<Status> drop(std::string name);
 
@@ -62,6 +65,9 @@ private:
     // ---- following ----
     void follow(const cluster::ClusterView& view);
     Status show(const cluster::ClusterView& view);
+    void show_keyspace(KeyspaceInfo info, const cluster::ClusterView& view);
+    void stop_showing(std::string_view name);
+    void forget(const std::vector<ShardId>& gone);
     async::Task<Status> reconcile();
     async::Task<Status> reconcile_alone();
     [[nodiscard]] bool differs() const;
@@ -75,15 +81,24 @@ private:
     [[nodiscard]] std::vector<cluster::ShardRecord> shards_being_founded() const;
 
     // ---- changes ----
-    async::Task<Result<KeyspaceHandle>> create_alone(std::string name, KeyspaceOptions options);
+    // Carries `change` out when those before it are done.
+    template <typename T>
+    async::Task<T> in_turn(async::Task<T> change);
+    async::Task<Result<KeyspaceHandle>> create_alone(std::string name,
+                                                     KeyspaceOptions options,
+                                                     std::vector<Bytes> split_at);
     async::Task<Result<KeyspaceInfo>> change_alone(std::string name, KeyspaceChange change);
     async::Task<Status> drop_alone(std::string name);
-    async::Task<Result<ShardId>> take_shard_id();
-    async::Task<Status> create_once(KeyspaceInfo info);
+    async::Task<Result<ShardId>> take_shard_ids(std::size_t count);
+    async::Task<Status> create_once(KeyspaceInfo info, std::vector<Bytes> split_at);
+    async::Task<Status> make_here(std::vector<cluster::ShardRecord> shards);
+    async::Task<void> unmake_here();
     async::Task<Status> configure(KeyspaceHandle keyspace, Duration history);
     // Reads the newest records and shows them.
     async::Task<Status> refresh();
-    [[nodiscard]] std::vector<NodeId> choose_voters(std::uint32_t replication_factor) const;
+    // For each of `count` shards.
+    [[nodiscard]] std::vector<std::vector<NodeId>> choose_voters(std::uint32_t replication_factor,
+                                                                 std::size_t count) const;
     [[nodiscard]] const cluster::ClusterView& view() const;
     [[nodiscard]] async::Deadline patience() const;
 
@@ -91,9 +106,10 @@ private:
     KeyspaceHandle system_;
     std::unique_ptr<SystemStore> store_;
     std::map<std::string, KeyspaceHandle, std::less<>> keyspaces_;
+    std::map<ShardId, ShardHandle> shards_;  // of keyspaces_, and the system shard
     async::Semaphore changes_;
     async::Semaphore reconciling_;
-    ShardId making_;  // has no record yet
+    std::vector<ShardId> making_;  // that have no record yet
     bool is_stopping_ = false;
     async::Gate gate_;
 };

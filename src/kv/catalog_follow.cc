@@ -38,43 +38,76 @@ Status Kv::Catalog::show(const ClusterView& newest) {
             continue;
         }
         const std::string name = key.substr(kKeyspacePrefix.size());
-        Result<KeyspaceInfo> info = decode_keyspace(name, value);
-        if (!info.ok()) {
-            first = first.ok() ? info.status() : first;
-            seen.insert(name);
-            continue;
-        }
         seen.insert(name);
-        replication::Group& group = kv_.host_.route(info->shard);
-        if (group.has_replica()) {
-            // A change that was cut short may have reached the shard alone, which acts on it.
-            info->options.history = std::chrono::milliseconds(group.shard().state().history_ms);
+        Result<KeyspaceInfo> info = decode_keyspace(name, value);
+        if (info.ok()) {
+            show_keyspace(*std::move(info), newest);
+        } else {
+            first = first.ok() ? info.status() : first;
         }
-        const auto found = keyspaces_.find(name);
-        if (found != keyspaces_.end() && found->second->info().shard == info->shard) {
-            found->second->info_ = *std::move(info);
-            continue;
-        }
-        if (found != keyspaces_.end()) {
-            // Dropped and made anew meanwhile.
-            found->second->group_ = nullptr;
-            kv_.host_.forget_route(found->second->info().shard);
-            keyspaces_.erase(found);
-        }
-        keyspaces_.emplace(name, std::make_shared<Keyspace>(*std::move(info), &group));
     }
-    for (auto each = keyspaces_.begin(); each != keyspaces_.end();) {
-        if (seen.contains(each->first)) {
-            ++each;
-            continue;
+    std::vector<std::string> gone;
+    for (const auto& [name, keyspace] : keyspaces_) {
+        if (!seen.contains(name)) {
+            gone.push_back(name);
         }
-        // From here on it is gone: handles that others keep say so.
-        each->second->group_ = nullptr;
-        kv_.host_.forget_route(each->second->info().shard);
-        each = keyspaces_.erase(each);
+    }
+    for (const std::string& name : gone) {
+        stop_showing(name);
     }
     kv_.default_ = find("default");
     return first;
+}
+
+void Kv::Catalog::show_keyspace(KeyspaceInfo info, const ClusterView& newest) {
+    const KeyspaceHandle known = find(info.name);
+    if (known != nullptr && known->info().shard != info.shard) {
+        stop_showing(info.name);  // dropped and made anew meanwhile
+    }
+    std::vector<Keyspace::Part> parts;
+    for (const ShardRecord& shard : newest.map->shards(info.name)) {
+        parts.push_back({.id = shard.id,
+                         .range_start = shard.range_start,
+                         .range_end = shard.range_end,
+                         .group = &kv_.host_.route(shard.id)});
+    }
+    if (parts.empty()) {
+        // Of the time before shards had records.
+        parts.push_back({.id = info.shard,
+                         .range_start = {},
+                         .range_end = {},
+                         .group = &kv_.host_.route(info.shard)});
+    }
+    for (const Keyspace::Part& part : parts) {
+        if (part.group->has_replica()) {
+            // A change that was cut short may have reached the shards alone, which act on it.
+            info.options.history =
+                std::chrono::milliseconds(part.group->shard().state().history_ms);
+            break;
+        }
+    }
+    KeyspaceHandle& shown = keyspaces_[info.name];
+    if (shown == nullptr) {
+        shown = std::make_shared<Keyspace>(info);
+    }
+    forget(shown->update(std::move(info), std::move(parts)));
+    for (const ShardHandle& shard : shown->shards()) {
+        shards_.insert_or_assign(shard->id(), shard);
+    }
+}
+
+// From here on it is gone: handles that others keep say so.
+void Kv::Catalog::stop_showing(std::string_view name) {
+    const auto found = keyspaces_.find(name);
+    forget(found->second->drop());
+    keyspaces_.erase(found);
+}
+
+void Kv::Catalog::forget(const std::vector<ShardId>& gone) {
+    for (const ShardId shard : gone) {
+        shards_.erase(shard);
+        kv_.host_.forget_route(shard);
+    }
 }
 
 async::Task<Status> Kv::Catalog::reconcile() {
@@ -156,7 +189,8 @@ bool Kv::Catalog::is_listed(const ShardRecord& record) const {
 
 // Whether a replica is of a shard that was dropped or lives elsewhere now.
 bool Kv::Catalog::is_unlisted(ShardId shard) const {
-    if (!view().metadata.cluster.has_value() || shard == kSystemShard || shard == making_) {
+    if (!view().metadata.cluster.has_value() || shard == kSystemShard ||
+        std::ranges::find(making_, shard) != making_.end()) {
         return false;
     }
     const ShardRecord* const record = view().map->find(shard);

@@ -207,7 +207,7 @@ TEST_F(KvConsistency, AWaitThatEndsBadlyHasNoEffect) {
 
 TEST_F(KvConsistency, AKeyspaceThatIsDroppedWhileAReadWaitsIsNotFound) {
     begin(at(Consistency::kCausal, session_at(revision().next())));
-    *behind_ = Keyspace(real_->info(), nullptr);
+    (void)behind_->drop();
     group_->end_wait(Status(Code::kUnavailable, "the shard was dropped"));
     rest();
     ASSERT_TRUE(answer_.has_value());

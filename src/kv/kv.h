@@ -23,6 +23,7 @@
 #include "cluster/directory.h"
 #include "cluster/metadata_store.h"
 #include "env/env.h"
+#include "kv/keyspace.h"
 #include "kv/session_token.h"
 #include "mvcc/command.h"
 #include "mvcc/shard.h"
@@ -53,39 +54,6 @@ struct CallContext {
     std::shared_ptr<SessionToken> session;
     std::string trace;  // W3C traceparent, passed on
 };
-
-enum class Replication : std::uint8_t { kStrong = 1, kQuorum = 2 };
-
-struct KeyspaceOptions {
-    Replication replication = Replication::kStrong;
-    std::uint32_t replication_factor = 3;
-    replication::EngineKind engine = replication::EngineKind::kLsm;
-    Duration history = std::chrono::minutes(10);
-};
-
-struct KeyspaceInfo {
-    std::string name;
-    KeyspaceOptions options;
-    ShardId shard;
-};
-
-// A keyspace that exists. Handles stay valid until the keyspace is dropped; whoever keeps one
-// across a suspension asks is_dropped() again.
-class Keyspace {
-public:
-    Keyspace(KeyspaceInfo info, replication::Group* group)
-        : info_(std::move(info)), group_(group) {}
-
-    [[nodiscard]] const KeyspaceInfo& info() const { return info_; }
-    [[nodiscard]] replication::Group& group() { return *group_; }
-    [[nodiscard]] bool is_dropped() const { return group_ == nullptr; }
-
-private:
-    friend class Kv;
-    KeyspaceInfo info_;
-    replication::Group* group_;
-};
-using KeyspaceHandle = std::shared_ptr<Keyspace>;
 
 struct Limits {
     std::size_t key_bytes_max = 64U << 10U;    // at most mvcc::kKeyBytesMax
@@ -124,9 +92,17 @@ struct CommandOutcome {
     std::vector<OperationOutcome> operations;
 };
 
+// Of a replica on this node.
 struct KeyspaceStatistics {
     KeyspaceInfo info;
     replication::ShardStatistics shard;
+};
+
+// The outcomes of independent operations, each in the place of its operation.
+struct BatchOutcome {
+    // An error is of the shard that holds the key, and tells the effect on it.
+    std::vector<Result<OperationOutcome>> operations;
+    Revision revision;  // 0: of several shards
 };
 
 struct RemoteRead;
@@ -202,9 +178,12 @@ public:
     // Errors: kAlreadyExists, kInvalidArgument, kUnimplemented (quorum, until several nodes can
     // hold
     //         it), kOverloaded (too many), and a write's errors.
+    // `split_at`: the first key of each shard but the first, rising; at most kSplitPointsMax.
+    static constexpr std::size_t kSplitPointsMax = 255;
     async::Task<Result<KeyspaceHandle>> create_keyspace(CallContext context,
                                                         std::string name,
-                                                        KeyspaceOptions options);
+                                                        KeyspaceOptions options,
+                                                        std::vector<Bytes> split_at = {});
     // The keyspace, made with the defaults where it does not exist (Redis databases).
     async::Task<Result<KeyspaceHandle>> ensure_keyspace(CallContext context, std::string name);
     struct KeyspaceChange {
@@ -237,13 +216,16 @@ public:
 
     // Checks limits and proposes. See Group::propose() for the outcome and the errors; and
     // kMemoryFull: the keyspace is on the memory engine, the operation may add data, and
-    // Limits::memory_bytes_max is reached.
-    Status submit(Keyspace& keyspace,
+    // Limits::memory_bytes_max is reached. kInvalidArgument: the keys are in several shards.
+    // `shard`, where given, is told before the proposal is.
+    Status submit(const Keyspace& keyspace,
                   const mvcc::Operation& operation,
-                  replication::Proposal* proposal);
-    Status submit(Keyspace& keyspace,
+                  replication::Proposal* proposal,
+                  ShardId* shard = nullptr);
+    Status submit(const Keyspace& keyspace,
                   const mvcc::Command& command,
-                  replication::Proposal* proposal);
+                  replication::Proposal* proposal,
+                  ShardId* shard = nullptr);
 
     // ---- coroutines ----
 
@@ -259,7 +241,7 @@ public:
                                                         KeyspaceHandle keyspace,
                                                         Bytes key,
                                                         Revision as_of);
-    // Several keys at one moment; the answers stand in the order of the keys.
+    // Several keys, those of one shard at one moment; the answers stand in the order of the keys.
     // Errors: as get(); kTooLarge: the values have more than `values_bytes_max` bytes together.
     async::Task<Result<std::vector<std::optional<OwnedRecord>>>> get_many(
         CallContext context,
@@ -277,10 +259,27 @@ public:
                                                 KeyspaceHandle keyspace,
                                                 const mvcc::Command* command);
 
-    // One page of at most Limits::scan_rows_max rows. Errors: as get().
+    // Independent operations: those of one shard are one command, the shards know nothing of each
+    // other. `operations` and what they show must live until the call returns.
+    // Errors: those of execute(), where nothing was done in any shard; else each has its own.
+    async::Task<Result<BatchOutcome>> execute_batch(CallContext context,
+                                                    KeyspaceHandle keyspace,
+                                                    const std::vector<mvcc::Operation>* operations);
+    // Deletes what is in the range (`to` empty: to the last key), one shard after the other.
+    // Returns: how many. Errors: as execute(); with effect unknown where some shards are done.
+    async::Task<Result<std::uint64_t>> delete_range(CallContext context,
+                                                    KeyspaceHandle keyspace,
+                                                    Bytes from,
+                                                    Bytes to);
+
+    // One page of at most Limits::scan_rows_max rows; of several shards each at its own moment, and
+    // without a revision. Errors: as get(); kInvalidArgument: `as_of` of several shards.
     async::Task<Result<mvcc::ScanPage>> scan(CallContext context,
                                              KeyspaceHandle keyspace,
                                              mvcc::ScanRequest request);
+    // How many keys there are, those included whose time is up and that are not deleted yet.
+    // Errors: as get().
+    async::Task<Result<std::uint64_t>> count_keys(CallContext context, KeyspaceHandle keyspace);
 
     // ---- administration ----
 
@@ -310,24 +309,52 @@ private:
     static bool grows(const mvcc::Operation& operation);
     async::Task<Status> open_catalog();
 
+    Status submit_in(const Keyspace& keyspace,
+                     KeyspaceShard& shard,
+                     const mvcc::Operation& operation,
+                     replication::Proposal* proposal);
+    Status submit_in(const Keyspace& keyspace,
+                     KeyspaceShard& shard,
+                     const mvcc::Command& command,
+                     replication::Proposal* proposal);
+
+    // ---- reads of one shard ----
+    using Records = std::vector<std::optional<OwnedRecord>>;
+    async::Task<Result<std::optional<OwnedRecord>>> get_in(CallContext context,
+                                                           ShardHandle shard,
+                                                           Bytes key,
+                                                           Revision as_of);
+    async::Task<Result<Records>> get_many_in(CallContext context,
+                                             ShardHandle shard,
+                                             std::vector<Bytes> keys,
+                                             std::size_t values_bytes_max);
+    async::Task<Result<mvcc::ScanPage>> scan_in(CallContext context,
+                                                ShardHandle shard,
+                                                mvcc::ScanRequest request);
+
+    // ---- reads of several shards ----
+    struct ReadPart;
+    struct DividedRead;
+    async::Task<void> read_part(CallContext context,
+                                std::shared_ptr<DividedRead> read,
+                                std::size_t at,
+                                std::size_t values_bytes_max);
+
     // ---- shards that have no replica here (remote.cc) ----
     async::Task<Result<RemoteAnswer>> ask(const CallContext* context,
-                                          KeyspaceHandle keyspace,
+                                          ShardHandle shard,
                                           RemoteRead read);
-    async::Task<Result<std::vector<std::optional<OwnedRecord>>>> ask_for_keys(
-        CallContext context,
-        KeyspaceHandle keyspace,
-        std::vector<Bytes> keys,
-        Revision as_of,
-        std::size_t values_bytes_max);
+    async::Task<Result<Records>> ask_for_keys(CallContext context,
+                                              ShardHandle shard,
+                                              std::vector<Bytes> keys,
+                                              Revision as_of,
+                                              std::size_t values_bytes_max);
     async::Task<Result<mvcc::ScanPage>> ask_for_page(CallContext context,
-                                                     KeyspaceHandle keyspace,
+                                                     ShardHandle shard,
                                                      mvcc::ScanRequest request);
     void on_ask(ShardId shard, rpc::Received request, rpc::Responder responder) override;
     async::Task<void> serve(ShardId shard, Bytes request, rpc::Responder responder);
     async::Task<Result<RemoteAnswer>> answer(ShardId shard, Bytes request);
-    [[nodiscard]] KeyspaceHandle find_keyspace_of(ShardId shard) const;
-    [[nodiscard]] const KeyspaceHandle& system_keyspace() const;
 
     [[nodiscard]] bool is_alone() const { return options_.cluster.directory == nullptr; }
     cluster::Directory& directory() {

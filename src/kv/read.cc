@@ -51,24 +51,18 @@ Status check_replica(replication::Group& group) {
     return {};
 }
 
-Status check_keyspace(const Keyspace& keyspace) {
-    if (keyspace.is_dropped()) {
-        return {Code::kNotFound, "keyspace '" + keyspace.info().name + "' was dropped"};
-    }
-    return {};
-}
-
 // A replica may move away while a read waits for it.
-Status check_is_here(Keyspace& keyspace) {
-    if (!keyspace.group().has_replica()) {
+Status check_is_here(const KeyspaceShard& shard) {
+    KVSTORE_CHECK_OK(shard.check_not_gone());
+    if (!shard.group().has_replica()) {
         return {Code::kUnavailable, "the shard has just left this node; read again"};
     }
     return {};
 }
 
 // Whether other nodes are to be asked.
-bool is_elsewhere(Keyspace& keyspace) {
-    return !keyspace.is_dropped() && !keyspace.group().has_replica();
+bool is_elsewhere(const KeyspaceShard& shard) {
+    return !shard.is_gone() && !shard.group().has_replica();
 }
 
 // A read that cannot be made sure of is told what it may do instead.
@@ -87,36 +81,48 @@ Status unconfirmed(const Status& why, const replication::Group& group) {
 // What every read asks first: that the replica here is as fresh as the level and the session want.
 // `as_of` counts as seen: whether it exists is not for a replica that is behind to say.
 //
-// Suspends: until it is. Nothing that was known of the keyspace before still is.
+// Suspends: until it is. Nothing that was known of the shard before still is.
 async::Task<Status> begin_read(env::Env* env,
                                const CallContext* context,
-                               KeyspaceHandle keyspace,
+                               ShardHandle shard,
                                Revision as_of = {}) {
     if (context->deadline.has_passed(env->clock.now())) {
         co_return Status(Code::kDeadlineExceeded, "the deadline has passed");
     }
-    KVSTORE_CO_CHECK_OK(check_keyspace(*keyspace));
-    KVSTORE_CO_CHECK_OK(check_is_here(*keyspace));
-    const ShardId shard = keyspace->info().shard;
+    KVSTORE_CO_CHECK_OK(check_is_here(*shard));
     const bool is_ahead =
-        as_of > keyspace->group().shard().state().revision && !keyspace->group().can_read_now();
-    if (is_ahead || !suits_level(*context, shard, keyspace->group())) {
-        const Status barrier = co_await keyspace->group().read_barrier(context->deadline);
-        KVSTORE_CO_CHECK_OK(check_keyspace(*keyspace));
-        KVSTORE_CO_CHECK_OK(unconfirmed(barrier, keyspace->group()));
-        KVSTORE_CO_CHECK_OK(check_is_here(*keyspace));
+        as_of > shard->group().shard().state().revision && !shard->group().can_read_now();
+    if (is_ahead || !suits_level(*context, shard->id(), shard->group())) {
+        const Status barrier = co_await shard->group().read_barrier(context->deadline);
+        KVSTORE_CO_CHECK_OK(shard->check_not_gone());
+        KVSTORE_CO_CHECK_OK(unconfirmed(barrier, shard->group()));
+        KVSTORE_CO_CHECK_OK(check_is_here(*shard));
     }
-    if (seen_by(*context, shard) > keyspace->group().shard().state().revision) {
-        const Revision wanted = seen_by(*context, shard);
-        const Status applied = co_await keyspace->group().wait_applied(wanted, context->deadline);
-        KVSTORE_CO_CHECK_OK(check_keyspace(*keyspace));
+    if (seen_by(*context, shard->id()) > shard->group().shard().state().revision) {
+        const Revision wanted = seen_by(*context, shard->id());
+        const Status applied = co_await shard->group().wait_applied(wanted, context->deadline);
+        KVSTORE_CO_CHECK_OK(shard->check_not_gone());
         KVSTORE_CO_CHECK_OK(applied);
-        KVSTORE_CO_CHECK_OK(check_is_here(*keyspace));
+        KVSTORE_CO_CHECK_OK(check_is_here(*shard));
     }
-    co_return check_replica(keyspace->group());
+    co_return check_replica(shard->group());
 }
 
 using MaybeRecord = std::optional<OwnedRecord>;
+
+constexpr std::size_t kAnySize = ~std::size_t{0};
+
+Status too_many_values(std::size_t bytes_max) {
+    return {Code::kTooLarge,
+            "the values have more than " + std::to_string(bytes_max) +
+                " bytes together; ask for fewer keys"};
+}
+
+Status check_keyspace(const Keyspace& keyspace) {
+    return keyspace.is_dropped()
+               ? Status(Code::kNotFound, "keyspace '" + keyspace.info().name + "' was dropped")
+               : Status();
+}
 
 }  // namespace
 
@@ -128,11 +134,11 @@ storage::Lookup Kv::find(const CallContext& context,
     if (keyspace.is_dropped() || gate_.is_closing()) {
         return storage::Lookup::kMustLoad;
     }
-    if (!keyspace.group().has_replica()) {
+    const ShardId id = keyspace.shard_of(key)->id();
+    replication::Group& group = keyspace.shard_of(key)->group();
+    if (!group.has_replica()) {
         return storage::Lookup::kMustLoad;
     }
-    const ShardId id = keyspace.info().shard;
-    replication::Group& group = keyspace.group();
     mvcc::Shard& shard = group.shard();
     const Revision revision = shard.state().revision;
     if (!suits_level(context, id, group) || seen_by(context, id) > revision ||
@@ -146,23 +152,22 @@ storage::Lookup Kv::find(const CallContext& context,
     return found;
 }
 
-async::Task<Result<std::optional<OwnedRecord>>> Kv::get(CallContext context,
-                                                        KeyspaceHandle keyspace,
-                                                        Bytes key,
-                                                        Revision as_of) {
-    const Inside inside(gate_);
-    KVSTORE_CO_CHECK_OK(inside.status());
-    if (is_elsewhere(*keyspace)) {
+// ---- one shard ----
+
+async::Task<Result<std::optional<OwnedRecord>>> Kv::get_in(CallContext context,
+                                                           ShardHandle shard,
+                                                           Bytes key,
+                                                           Revision as_of) {
+    if (is_elsewhere(*shard)) {
         std::vector<Bytes> keys;
         keys.push_back(std::move(key));
-        constexpr std::size_t kAnySize = ~std::size_t{0};
         auto asked = co_await ask_for_keys(
-            std::move(context), std::move(keyspace), std::move(keys), as_of, kAnySize);
-        KVSTORE_CO_TRY(std::vector<MaybeRecord> records, std::move(asked));
+            std::move(context), std::move(shard), std::move(keys), as_of, kAnySize);
+        KVSTORE_CO_TRY(Records records, std::move(asked));
         co_return std::move(records.front());
     }
-    KVSTORE_CO_CHECK_OK(co_await begin_read(&env_, &context, keyspace, as_of));
-    const ShardId id = keyspace->info().shard;
+    KVSTORE_CO_CHECK_OK(co_await begin_read(&env_, &context, shard, as_of));
+    const ShardId id = shard->id();
     if (as_of != Revision()) {
         auto find = [&key, as_of](storage::View* view) -> Result<MaybeRecord> {
             Bytes value;
@@ -177,30 +182,30 @@ async::Task<Result<std::optional<OwnedRecord>>> Kv::get(CallContext context,
             owned.record.value = {};
             return MaybeRecord(std::move(owned));
         };
-        auto found = co_await replication::read_view<MaybeRecord>(&env_, &keyspace->group(), find);
+        auto found = co_await replication::read_view<MaybeRecord>(&env_, &shard->group(), find);
         if (found.ok()) {
             note_seen(context, id, as_of);
         }
         co_return found;
     }
-    async::Gate& gate = keyspace->group().gate();
+    async::Gate& gate = shard->group().gate();
     if (!gate.try_enter()) {
         co_return Status(Code::kUnavailable, "the shard is closing");
     }
     mvcc::Record record;
-    mvcc::Shard& shard = keyspace->group().shard();
+    mvcc::Shard& state = shard->group().shard();
     const std::uint64_t now = now_ms();
-    const storage::Lookup lookup = shard.find(key, now, &record);
+    const storage::Lookup lookup = state.find(key, now, &record);
     if (lookup != storage::Lookup::kMustLoad) {
         gate.leave();
-        note_seen(context, id, shard.state().revision);
+        note_seen(context, id, state.state().revision);
         co_return lookup == storage::Lookup::kFound ? MaybeRecord(OwnedRecord::copy_of(record))
                                                     : MaybeRecord();
     }
     Bytes stored;
-    auto loaded = co_await mvcc::Shard::load(&shard.engine(), std::move(key), now, &stored);
+    auto loaded = co_await mvcc::Shard::load(&state.engine(), std::move(key), now, &stored);
     // The record may be newer than the state was before.
-    const Revision revision = shard.state().revision;
+    const Revision revision = state.state().revision;
     gate.leave();
     if (!loaded.ok()) {
         co_return loaded.status();
@@ -209,19 +214,15 @@ async::Task<Result<std::optional<OwnedRecord>>> Kv::get(CallContext context,
     co_return loaded->has_value() ? MaybeRecord(OwnedRecord::copy_of(**loaded)) : MaybeRecord();
 }
 
-async::Task<Result<std::vector<std::optional<OwnedRecord>>>> Kv::get_many(
-    CallContext context,
-    KeyspaceHandle keyspace,
-    std::vector<Bytes> keys,
-    std::size_t values_bytes_max) {
-    using Records = std::vector<MaybeRecord>;
-    const Inside inside(gate_);
-    KVSTORE_CO_CHECK_OK(inside.status());
-    if (is_elsewhere(*keyspace)) {
+async::Task<Result<Kv::Records>> Kv::get_many_in(CallContext context,
+                                                 ShardHandle shard,
+                                                 std::vector<Bytes> keys,
+                                                 std::size_t values_bytes_max) {
+    if (is_elsewhere(*shard)) {
         co_return co_await ask_for_keys(
-            std::move(context), std::move(keyspace), std::move(keys), Revision(), values_bytes_max);
+            std::move(context), std::move(shard), std::move(keys), Revision(), values_bytes_max);
     }
-    KVSTORE_CO_CHECK_OK(co_await begin_read(&env_, &context, keyspace));
+    KVSTORE_CO_CHECK_OK(co_await begin_read(&env_, &context, shard));
     const std::uint64_t now = now_ms();
     auto find = [&keys, now, values_bytes_max](storage::View* view) -> Result<Records> {
         Records records;
@@ -240,9 +241,7 @@ async::Task<Result<std::vector<std::optional<OwnedRecord>>>> Kv::get_many(
             }
             bytes += record->value.size();
             if (bytes > values_bytes_max) {
-                return Status(Code::kTooLarge,
-                              "the values have more than " + std::to_string(values_bytes_max) +
-                                  " bytes together; ask for fewer keys");
+                return too_many_values(values_bytes_max);
             }
             records.push_back(record->has_expired(now)
                                   ? MaybeRecord()
@@ -251,24 +250,21 @@ async::Task<Result<std::vector<std::optional<OwnedRecord>>>> Kv::get_many(
         return records;
     };
     // The view is taken before anything else can happen.
-    const Revision revision = keyspace->group().shard().state().revision;
-    auto found = co_await replication::read_view<Records>(&env_, &keyspace->group(), find);
+    const Revision revision = shard->group().shard().state().revision;
+    auto found = co_await replication::read_view<Records>(&env_, &shard->group(), find);
     if (found.ok()) {
-        note_seen(context, keyspace->info().shard, revision);
+        note_seen(context, shard->id(), revision);
     }
     co_return found;
 }
 
-async::Task<Result<mvcc::ScanPage>> Kv::scan(CallContext context,
-                                             KeyspaceHandle keyspace,
-                                             mvcc::ScanRequest request) {
-    const Inside inside(gate_);
-    KVSTORE_CO_CHECK_OK(inside.status());
-    if (is_elsewhere(*keyspace)) {
-        co_return co_await ask_for_page(
-            std::move(context), std::move(keyspace), std::move(request));
+async::Task<Result<mvcc::ScanPage>> Kv::scan_in(CallContext context,
+                                                ShardHandle shard,
+                                                mvcc::ScanRequest request) {
+    if (is_elsewhere(*shard)) {
+        co_return co_await ask_for_page(std::move(context), std::move(shard), std::move(request));
     }
-    KVSTORE_CO_CHECK_OK(co_await begin_read(&env_, &context, keyspace, request.as_of));
+    KVSTORE_CO_CHECK_OK(co_await begin_read(&env_, &context, shard, request.as_of));
     if (request.now_ms == 0) {
         request.now_ms = now_ms();
     }
@@ -277,21 +273,186 @@ async::Task<Result<mvcc::ScanPage>> Kv::scan(CallContext context,
     auto find = [&request](storage::View* view) {
         return mvcc::Shard::scan(view, request);
     };
-    auto page = co_await replication::read_view<mvcc::ScanPage>(&env_, &keyspace->group(), find);
+    auto page = co_await replication::read_view<mvcc::ScanPage>(&env_, &shard->group(), find);
     if (page.ok()) {
-        note_seen(context, keyspace->info().shard, page->revision);
+        note_seen(context, shard->id(), page->revision);
     }
     co_return page;
+}
+
+// ---- all shards of a keyspace ----
+
+async::Task<Result<std::optional<OwnedRecord>>> Kv::get(CallContext context,
+                                                        KeyspaceHandle keyspace,
+                                                        Bytes key,
+                                                        Revision as_of) {
+    const Inside inside(gate_);
+    KVSTORE_CO_CHECK_OK(inside.status());
+    KVSTORE_CO_CHECK_OK(check_keyspace(*keyspace));
+    ShardHandle shard = keyspace->shard_of(key);
+    co_return co_await get_in(std::move(context), std::move(shard), std::move(key), as_of);
+}
+
+// The keys of a read that one shard holds, and then what they hold.
+struct Kv::ReadPart {
+    ShardHandle shard;
+    std::vector<Bytes> keys;
+    std::vector<std::size_t> places;  // in the answer
+    Result<Records> records = Records();
+};
+
+struct Kv::DividedRead {
+    explicit DividedRead(async::Scheduler& scheduler) : done(scheduler) {}
+
+    std::vector<ReadPart> parts;
+    std::size_t unanswered = 0;
+    async::OneShot<bool> done;
+};
+
+async::Task<void> Kv::read_part(CallContext context,
+                                std::shared_ptr<DividedRead> read,
+                                std::size_t at,
+                                std::size_t values_bytes_max) {
+    ShardHandle shard = read->parts[at].shard;
+    std::vector<Bytes> keys = std::move(read->parts[at].keys);
+    auto records = co_await get_many_in(
+        std::move(context), std::move(shard), std::move(keys), values_bytes_max);
+    read->parts[at].records = std::move(records);
+    if (--read->unanswered == 0) {
+        read->done.set(true);
+    }
+}
+
+async::Task<Result<std::vector<std::optional<OwnedRecord>>>> Kv::get_many(
+    CallContext context,
+    KeyspaceHandle keyspace,
+    std::vector<Bytes> keys,
+    std::size_t values_bytes_max) {
+    const Inside inside(gate_);
+    KVSTORE_CO_CHECK_OK(inside.status());
+    KVSTORE_CO_CHECK_OK(check_keyspace(*keyspace));
+    if (keyspace->shards().size() == 1) {
+        ShardHandle shard = keyspace->shards().front();
+        co_return co_await get_many_in(
+            std::move(context), std::move(shard), std::move(keys), values_bytes_max);
+    }
+    const auto read = std::make_shared<DividedRead>(env_.scheduler);
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+        const ShardHandle& shard = keyspace->shard_of(keys[i]);
+        auto part = std::ranges::find(read->parts, shard, &ReadPart::shard);
+        if (part == read->parts.end()) {
+            read->parts.emplace_back().shard = shard;
+            part = std::prev(read->parts.end());
+        }
+        part->keys.push_back(std::move(keys[i]));
+        part->places.push_back(i);
+    }
+    Records records(keys.size());
+    if (records.empty()) {
+        co_return records;
+    }
+    read->unanswered = read->parts.size();
+    for (std::size_t at = 0; at < read->parts.size(); ++at) {
+        async::spawn(read_part(context, read, at, values_bytes_max));
+    }
+    co_await read->done;
+    std::size_t bytes = 0;
+    for (ReadPart& part : read->parts) {
+        if (!part.records.ok()) {
+            co_return part.records.status();
+        }
+        for (std::size_t i = 0; i < part.places.size(); ++i) {
+            std::optional<OwnedRecord>& record = (*part.records)[i];
+            bytes += record.has_value() ? record->value.size() : 0;
+            records[part.places[i]] = std::move(record);
+        }
+    }
+    if (bytes > values_bytes_max) {
+        co_return too_many_values(values_bytes_max);
+    }
+    co_return records;
+}
+
+async::Task<Result<mvcc::ScanPage>> Kv::scan(CallContext context,
+                                             KeyspaceHandle keyspace,
+                                             mvcc::ScanRequest request) {
+    const Inside inside(gate_);
+    KVSTORE_CO_CHECK_OK(inside.status());
+    KVSTORE_CO_CHECK_OK(check_keyspace(*keyspace));
+    if (keyspace->shards().size() == 1) {
+        ShardHandle shard = keyspace->shards().front();
+        co_return co_await scan_in(std::move(context), std::move(shard), std::move(request));
+    }
+    if (request.as_of != Revision()) {
+        co_return Status(Code::kInvalidArgument,
+                         "keyspace '" + keyspace->info().name +
+                             "' has several shards, each with revisions of its own; a scan of the "
+                             "past reads one shard");
+    }
+    const std::size_t rows_max = options_.limits.scan_rows_max;
+    std::size_t limit = request.limit == 0 ? rows_max : std::min(request.limit, rows_max);
+    std::vector<ShardHandle> shards = keyspace->overlapping(request.from, request.to);
+    if (request.reverse) {
+        std::ranges::reverse(shards);
+    }
+    mvcc::ScanPage all;
+    for (std::size_t at = 0; at < shards.size(); ++at) {
+        const ShardHandle shard = shards[at];
+        if (at > 0 && !request.count_only && (limit == 0 || request.bytes_max == 0)) {
+            all.has_more = true;
+            all.next = request.reverse ? shards[at - 1]->range_start() : shard->range_start();
+            break;
+        }
+        mvcc::ScanRequest part = request;
+        part.limit = limit;
+        auto read = co_await scan_in(context, shard, std::move(part));
+        KVSTORE_CO_TRY(mvcc::ScanPage page, std::move(read));
+        all.count += page.count;
+        limit -= std::min(limit, page.rows.size());
+        for (mvcc::ScanRow& row : page.rows) {
+            request.bytes_max -= std::min(request.bytes_max, row.key.size() + row.value.size());
+            all.rows.push_back(std::move(row));
+        }
+        if (page.has_more) {
+            all.has_more = true;
+            all.next = std::move(page.next);
+            break;
+        }
+    }
+    co_return all;
+}
+
+async::Task<Result<std::uint64_t>> Kv::count_keys(CallContext context, KeyspaceHandle keyspace) {
+    const Inside inside(gate_);
+    KVSTORE_CO_CHECK_OK(inside.status());
+    KVSTORE_CO_CHECK_OK(check_keyspace(*keyspace));
+    const std::vector<ShardHandle> shards = keyspace->shards();
+    std::uint64_t count = 0;
+    for (std::size_t at = 0; at < shards.size(); ++at) {
+        const ShardHandle shard = shards[at];
+        if (is_elsewhere(*shard)) {
+            mvcc::ScanRequest request;
+            request.count_only = true;
+            auto asked = co_await ask_for_page(context, shard, std::move(request));
+            KVSTORE_CO_TRY(const mvcc::ScanPage page, std::move(asked));
+            count += page.count;
+            continue;
+        }
+        KVSTORE_CO_CHECK_OK(co_await begin_read(&env_, &context, shard));
+        count += shard->group().shard().state().key_count;
+    }
+    co_return count;
 }
 
 std::vector<KeyspaceStatistics> Kv::statistics() {
     std::vector<replication::ShardStatistics> shards = host_.statistics();
     std::vector<KeyspaceStatistics> all;
-    for (KeyspaceInfo& info : keyspaces()) {
-        for (replication::ShardStatistics& shard : shards) {
-            if (shard.description.id == info.shard) {
-                all.push_back({.info = std::move(info), .shard = std::move(shard)});
-                break;
+    for (const KeyspaceInfo& info : keyspaces()) {
+        for (const ShardHandle& part : find_keyspace(info.name)->shards()) {
+            const auto here = std::ranges::find(
+                shards, part->id(), [](const auto& shard) { return shard.description.id; });
+            if (here != shards.end()) {
+                all.push_back({.info = info, .shard = std::move(*here)});
             }
         }
     }

@@ -1,9 +1,10 @@
 // Reads of shards that have no replica on this node, and of other nodes that have none.
+#include <algorithm>
 #include <utility>
 
 #include "base/log.h"
+#include "kv/catalog.h"
 #include "kv/inside.h"
-#include "kv/keyspace_record.h"
 #include "kv/kv.h"
 #include "kv/remote_read.h"
 
@@ -28,7 +29,7 @@ void note_shown(const CallContext& context, std::string_view token) {
 }  // namespace
 
 async::Task<Result<RemoteAnswer>> Kv::ask(const CallContext* context,
-                                          KeyspaceHandle keyspace,
+                                          ShardHandle shard,
                                           RemoteRead read) {
     read.consistency = context->consistency;
     read.max_staleness_ms = static_cast<std::uint64_t>(
@@ -37,29 +38,26 @@ async::Task<Result<RemoteAnswer>> Kv::ask(const CallContext* context,
                        ? context->session->text()
                        : std::string();
     Bytes request = encode_remote_read(read);
-    auto asked = co_await keyspace->group().ask(
+    auto asked = co_await shard->group().ask(
         std::move(request), whom(context->consistency), context->deadline);
     KVSTORE_CO_TRY(const Bytes bytes, std::move(asked));
-    if (keyspace->is_dropped()) {
-        co_return Status(Code::kNotFound, "keyspace '" + keyspace->info().name + "' was dropped");
-    }
+    KVSTORE_CO_CHECK_OK(shard->check_not_gone());
     KVSTORE_CO_TRY(RemoteAnswer answer, decode_remote_answer(bytes));
     note_shown(*context, answer.session);
     co_return answer;
 }
 
-async::Task<Result<std::vector<std::optional<OwnedRecord>>>> Kv::ask_for_keys(
-    CallContext context,
-    KeyspaceHandle keyspace,
-    std::vector<Bytes> keys,
-    Revision as_of,
-    std::size_t values_bytes_max) {
+async::Task<Result<Kv::Records>> Kv::ask_for_keys(CallContext context,
+                                                  ShardHandle shard,
+                                                  std::vector<Bytes> keys,
+                                                  Revision as_of,
+                                                  std::size_t values_bytes_max) {
     RemoteRead read;
     const std::size_t count = keys.size();
     read.keys = std::move(keys);
     read.as_of = as_of;
     read.values_bytes_max = values_bytes_max;
-    auto asked = co_await ask(&context, std::move(keyspace), std::move(read));
+    auto asked = co_await ask(&context, std::move(shard), std::move(read));
     KVSTORE_CO_TRY(RemoteAnswer answer, std::move(asked));
     if (answer.records.size() != count) {
         co_return Status(Code::kCorruption, "another node answered for other keys");
@@ -68,11 +66,11 @@ async::Task<Result<std::vector<std::optional<OwnedRecord>>>> Kv::ask_for_keys(
 }
 
 async::Task<Result<mvcc::ScanPage>> Kv::ask_for_page(CallContext context,
-                                                     KeyspaceHandle keyspace,
+                                                     ShardHandle shard,
                                                      mvcc::ScanRequest request) {
     RemoteRead read;
     read.scan = std::move(request);
-    auto asked = co_await ask(&context, std::move(keyspace), std::move(read));
+    auto asked = co_await ask(&context, std::move(shard), std::move(read));
     KVSTORE_CO_TRY(RemoteAnswer answer, std::move(asked));
     if (!answer.page.has_value()) {
         co_return Status(Code::kCorruption, "another node answered something else");
@@ -81,18 +79,6 @@ async::Task<Result<mvcc::ScanPage>> Kv::ask_for_page(CallContext context,
 }
 
 // ---- the other side ----
-
-KeyspaceHandle Kv::find_keyspace_of(ShardId shard) const {
-    if (shard == kSystemShard) {
-        return system_keyspace();
-    }
-    for (const KeyspaceInfo& info : keyspaces()) {
-        if (info.shard == shard) {
-            return find_keyspace(info.name);
-        }
-    }
-    return nullptr;
-}
 
 void Kv::on_ask(ShardId shard, rpc::Received request, rpc::Responder responder) {
     if (!gate_.spawn(serve(shard, Bytes(request.bytes), std::move(responder)))) {
@@ -111,9 +97,12 @@ async::Task<void> Kv::serve(ShardId shard, Bytes request, rpc::Responder respond
 
 async::Task<Result<RemoteAnswer>> Kv::answer(ShardId shard, Bytes request) {
     KVSTORE_CO_TRY(RemoteRead read, decode_remote_read(request));
-    KeyspaceHandle keyspace = find_keyspace_of(shard);
-    if (keyspace == nullptr || !keyspace->group().has_replica()) {
+    const ShardHandle handle = catalog_->find_shard(shard);
+    if (handle == nullptr || handle->is_gone() || !handle->group().has_replica()) {
         co_return Status(Code::kUnavailable, "this node does not show the shard yet");
+    }
+    if (!std::ranges::all_of(read.keys, [&](const Bytes& key) { return handle->contains(key); })) {
+        co_return Status(Code::kUnavailable, "the shard holds other keys by now; ask anew");
     }
     CallContext context;
     context.consistency = read.consistency;
@@ -126,17 +115,16 @@ async::Task<Result<RemoteAnswer>> Kv::answer(ShardId shard, Bytes request) {
     const std::shared_ptr<SessionToken> session = context.session;
     RemoteAnswer answer;
     if (read.scan.has_value()) {
-        auto page = co_await scan(std::move(context), std::move(keyspace), *std::move(read.scan));
+        auto page = co_await scan_in(std::move(context), handle, *std::move(read.scan));
         KVSTORE_CO_TRY(answer.page, std::move(page));
     } else if (read.as_of != Revision() && read.keys.size() == 1) {
         Bytes key = std::move(read.keys.front());
-        auto record =
-            co_await get(std::move(context), std::move(keyspace), std::move(key), read.as_of);
+        auto record = co_await get_in(std::move(context), handle, std::move(key), read.as_of);
         KVSTORE_CO_TRY(std::optional<OwnedRecord> found, std::move(record));
         answer.records.push_back(std::move(found));
     } else {
-        auto records = co_await get_many(
-            std::move(context), std::move(keyspace), std::move(read.keys), read.values_bytes_max);
+        auto records = co_await get_many_in(
+            std::move(context), handle, std::move(read.keys), read.values_bytes_max);
         KVSTORE_CO_TRY(answer.records, std::move(records));
     }
     answer.session = session->text();

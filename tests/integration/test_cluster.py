@@ -66,6 +66,30 @@ class Beginning(ClusterTestCase):
             nodes[0].http("GET", "/v1/keys/x?keyspace=t").json()["value"], "n3"
         )
 
+    def test_a_keyspace_of_several_shards_is_one_from_every_node(self):
+        nodes = self.cluster(3)
+        made = nodes[0].http("POST", "/v1/keyspaces", encode({"name": "redis/1", "split_at": ["g", "n", "t"]}), JSON)
+        self.assertEqual(made.status, 201, made.data)
+        self.assertEqual(len(made.json()["shards"]), 4)
+        letters = "abcdefghijklmnopqrstuvwxyz"
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(node.redis()) for node in nodes]
+            for client in clients:
+                self.eventually(lambda client=client: client("SELECT", "1"))
+            for at, letter in enumerate(letters):
+                self.eventually(lambda at=at, letter=letter: clients[at % 3]("SET", letter, str(at)))
+            for client in clients:
+                self.assertEqual(client("MGET", "z", "a", "n"), [b"25", b"0", b"13"])
+                self.assertEqual(client("DBSIZE"), 26)
+        page = nodes[2].http("GET", "/v1/keys?keyspace=redis/1&limit=100").json()
+        self.assertEqual("".join(row["key"] for row in page["keys"]), letters)
+        # The shards are led by several nodes, and each stays whole when a node dies.
+        nodes[1].kill()
+        rest = (nodes[0], nodes[2])
+        for at, letter in enumerate(letters):
+            path = f"/v1/keys/{letter}?keyspace=redis/1"
+            self.eventually(lambda at=at, path=path: rest[at % 2].http("GET", path).json().get("value") == str(at))
+
     def test_a_name_that_the_list_lacks_is_one_clear_line(self):
         ended = run_server_command(
             "--id", "n9", "--initial-cluster", "n1=127.0.0.1:7101", cwd=self.folder

@@ -87,10 +87,14 @@ unsigned http_status(Code code) {
     return 500;
 }
 
+std::string_view effect_name(const Status& error) {
+    return error.effect() == Effect::kNone ? "none" : "unknown";
+}
+
 http::Response problem(const Status& error) {
     const unsigned status = http_status(error.code());
     json::object body = problem_body(status, code_name(error.code()), error.message());
-    body["effect"] = error.effect() == Effect::kNone ? "none" : "unknown";
+    body["effect"] = effect_name(error);
     return problem_response(status, std::move(body));
 }
 

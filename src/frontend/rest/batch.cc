@@ -26,22 +26,6 @@ Status invalid(std::string message) {
     return {Code::kInvalidArgument, std::move(message)};
 }
 
-// The array member `name`, with at most `count_max` items.
-Result<const json::array*> array_member(const json::object& body,
-                                        std::string_view name,
-                                        std::size_t count_max) {
-    const json::value* value = body.if_contains(name);
-    if (value == nullptr || !value->is_array()) {
-        return invalid("the body needs '" + std::string(name) + "', an array");
-    }
-    if (value->as_array().size() > count_max) {
-        return Status(
-            Code::kTooLarge,
-            "a batch has at most " + std::to_string(count_max) + " items (limits.batch_items_max)");
-    }
-    return &value->as_array();
-}
-
 Result<BatchItem> read_item(const json::value& value) {
     if (!value.is_object()) {
         return invalid("must be an object with 'key' and 'value'");
@@ -75,47 +59,39 @@ Result<std::vector<BatchItem>> read_items(const http::Request& request, std::siz
     return items;
 }
 
-// Keys are strings, or objects with `key` or `key_base64`.
 Result<std::vector<Bytes>> read_keys(const http::Request& request, std::size_t count_max) {
     KVSTORE_TRY(const json::object body, parse_object(request));
-    KVSTORE_TRY(const json::array* const array, array_member(body, "keys", count_max));
-    std::vector<Bytes> keys;
-    keys.reserve(array->size());
-    for (const json::value& value : *array) {
-        const std::string place = "keys[" + std::to_string(keys.size()) + "]";
-        if (value.is_string()) {
-            keys.emplace_back(value.as_string().data(), value.as_string().size());
-            continue;
-        }
-        if (!value.is_object()) {
-            return invalid(place + " must be a string, or an object with 'key_base64'");
-        }
-        auto key = bytes_member(value.as_object(), "key");
-        if (!key.ok()) {
-            return key.status().with_context(place);
-        }
-        if (!key->has_value()) {
-            return invalid(place + " needs 'key' or 'key_base64'");
-        }
-        keys.push_back(**std::move(key));
-    }
-    return keys;
+    return keys_member(body, "keys", count_max);
 }
 
-json::object item_result(ByteView key, const kv::OperationOutcome& outcome) {
+json::object item_result(ByteView key, const Result<kv::OperationOutcome>& outcome) {
     json::object result;
     put_bytes(result, "key", key);
-    if (outcome.code == Code::kOk) {
-        result["ok"] = true;
+    const Code code = outcome.ok() ? outcome->code : outcome.status().code();
+    result["ok"] = code == Code::kOk;
+    if (code == Code::kOk) {
         return result;
     }
-    result["ok"] = false;
-    result["error"] = code_name(outcome.code);
+    result["error"] = code_name(code);
+    if (!outcome.ok()) {
+        result["effect"] = effect_name(outcome.status());
+        result["detail"] = outcome.status().message();
+        return result;
+    }
     result["effect"] = "none";
-    if (outcome.previous) {
-        result["current_mod_revision"] = outcome.previous->record.mod_revision.value();
+    if (outcome->previous) {
+        result["current_mod_revision"] = outcome->previous->record.mod_revision.value();
     }
     return result;
+}
+
+// With the revision, where the items have one in common.
+json::object batch_body(const kv::BatchOutcome& outcome) {
+    json::object body;
+    if (outcome.revision != Revision()) {
+        body["revision"] = outcome.revision.value();
+    }
+    return body;
 }
 
 }  // namespace
@@ -130,17 +106,17 @@ async::Task<http::Response> RestService::batch_put(http::Request request, kv::Ca
         co_return keyspace_not_found(request);
     }
     const std::uint64_t now = kv_.now_ms();
-    mvcc::Command command;
-    command.operations.reserve(items->size());
+    std::vector<mvcc::Operation> operations;
+    operations.reserve(items->size());
     for (const BatchItem& item : *items) {
-        mvcc::Operation& operation = command.operations.emplace_back();
+        mvcc::Operation& operation = operations.emplace_back();
         operation.kind = mvcc::OperationKind::kPut;
         operation.key = item.key;
         operation.argument = item.value;
         operation.condition = item.condition.view();
         set_ttl(operation, item.ttl_seconds, now);
     }
-    const auto outcome = co_await kv_.execute(std::move(context), keyspace, &command);
+    const auto outcome = co_await kv_.execute_batch(std::move(context), keyspace, &operations);
     if (!outcome.ok()) {
         co_return problem(outcome.status());
     }
@@ -149,7 +125,8 @@ async::Task<http::Response> RestService::batch_put(http::Request request, kv::Ca
     for (std::size_t i = 0; i < items->size(); ++i) {
         results.push_back(item_result((*items)[i].key, outcome->operations[i]));
     }
-    json::object body{{"revision", outcome->revision.value()}, {"results", std::move(results)}};
+    json::object body = batch_body(*outcome);
+    body["results"] = std::move(results);
     co_return json_response(200, body);
 }
 
@@ -194,14 +171,14 @@ async::Task<http::Response> RestService::batch_delete(http::Request request,
     if (keyspace == nullptr) {
         co_return keyspace_not_found(request);
     }
-    mvcc::Command command;
-    command.operations.reserve(keys->size());
+    std::vector<mvcc::Operation> operations;
+    operations.reserve(keys->size());
     for (const Bytes& key : *keys) {
-        mvcc::Operation& operation = command.operations.emplace_back();
+        mvcc::Operation& operation = operations.emplace_back();
         operation.kind = mvcc::OperationKind::kDelete;
         operation.key = key;
     }
-    const auto outcome = co_await kv_.execute(std::move(context), keyspace, &command);
+    const auto outcome = co_await kv_.execute_batch(std::move(context), keyspace, &operations);
     if (!outcome.ok()) {
         co_return problem(outcome.status());
     }
@@ -209,13 +186,14 @@ async::Task<http::Response> RestService::batch_delete(http::Request request,
     std::int64_t deleted = 0;
     for (std::size_t i = 0; i < keys->size(); ++i) {
         json::object result = item_result((*keys)[i], outcome->operations[i]);
-        result["deleted"] = outcome->operations[i].number;
-        deleted += outcome->operations[i].number;
+        const std::int64_t count = outcome->operations[i].ok() ? outcome->operations[i]->number : 0;
+        result["deleted"] = count;
+        deleted += count;
         results.push_back(std::move(result));
     }
-    json::object body{{"revision", outcome->revision.value()},
-                      {"deleted", deleted},
-                      {"results", std::move(results)}};
+    json::object body = batch_body(*outcome);
+    body["deleted"] = deleted;
+    body["results"] = std::move(results);
     co_return json_response(200, body);
 }
 

@@ -8,6 +8,8 @@
 namespace kvstore::rest {
 namespace {
 
+namespace json = boost::json;
+
 Status invalid(std::string message) {
     return {Code::kInvalidArgument, std::move(message)};
 }
@@ -21,7 +23,55 @@ std::optional<Revision> parse_etag(std::string_view text) {
     return number ? std::optional<Revision>(Revision(*number)) : std::nullopt;
 }
 
+// Keys are strings, or objects with `key` or `key_base64`.
+Result<Bytes> key_item(const json::value& value) {
+    if (value.is_string()) {
+        return Bytes(value.as_string().data(), value.as_string().size());
+    }
+    if (!value.is_object()) {
+        return Status(Code::kInvalidArgument, "must be a string, or an object with 'key_base64'");
+    }
+    KVSTORE_TRY(auto key, bytes_member(value.as_object(), "key"));
+    if (!key.has_value()) {
+        return Status(Code::kInvalidArgument, "needs 'key' or 'key_base64'");
+    }
+    return *std::move(key);
+}
+
 }  // namespace
+
+// The array member `name`, with at most `count_max` items.
+Result<const json::array*> array_member(const json::object& body,
+                                        std::string_view name,
+                                        std::size_t count_max) {
+    const json::value* value = body.if_contains(name);
+    if (value == nullptr || !value->is_array()) {
+        return invalid("the body needs '" + std::string(name) + "', an array");
+    }
+    if (value->as_array().size() > count_max) {
+        return Status(
+            Code::kTooLarge,
+            "a batch has at most " + std::to_string(count_max) + " items (limits.batch_items_max)");
+    }
+    return &value->as_array();
+}
+
+Result<std::vector<Bytes>> keys_member(const json::object& body,
+                                       std::string_view name,
+                                       std::size_t count_max) {
+    KVSTORE_TRY(const json::array* const array, array_member(body, name, count_max));
+    std::vector<Bytes> keys;
+    keys.reserve(array->size());
+    for (const json::value& value : *array) {
+        auto key = key_item(value);
+        if (!key.ok()) {
+            return key.status().with_context(std::string(name) + "[" + std::to_string(keys.size()) +
+                                             "]");
+        }
+        keys.push_back(*std::move(key));
+    }
+    return keys;
+}
 
 Result<Bytes> rest_of_path(const http::Request& request,
                            std::string_view prefix,

@@ -18,14 +18,19 @@ Status invalid(std::string message) {
     return {Code::kInvalidArgument, std::move(message)};
 }
 
-json::object keyspace_body(const kv::KeyspaceInfo& info) {
+json::object keyspace_body(const kv::Keyspace& keyspace) {
+    const kv::KeyspaceInfo& info = keyspace.info();
+    json::array shards;
+    for (const kv::ShardHandle& shard : keyspace.shards()) {
+        shards.emplace_back(shard->id().value());
+    }
     return {
         {"name", info.name},
         {"replication", info.options.replication == kv::Replication::kQuorum ? "quorum" : "strong"},
         {"replication_factor", info.options.replication_factor},
         {"engine", info.options.engine == replication::EngineKind::kMemory ? "memory" : "lsm"},
         {"history", format_duration(info.options.history)},
-        {"shards", json::array{info.shard.value()}}};
+        {"shards", std::move(shards)}};
 }
 
 Result<std::optional<std::string>> text_member(const json::object& body, std::string_view name) {
@@ -74,12 +79,20 @@ Status read_options(const json::object& body, kv::KeyspaceOptions& options) {
     return {};
 }
 
+// `split_at`: keys as in batches. None: one shard.
+Result<std::vector<Bytes>> read_split_points(const json::object& body, const kv::Limits& limits) {
+    if (!body.contains("split_at")) {
+        return std::vector<Bytes>();
+    }
+    return keys_member(body, "split_at", limits.batch_items_max);
+}
+
 }  // namespace
 
 async::Task<http::Response> RestService::list_keyspaces(http::Request /*request*/) {
     json::array list;
     for (const kv::KeyspaceInfo& info : kv_.keyspaces()) {
-        list.push_back(keyspace_body(info));
+        list.push_back(keyspace_body(*kv_.find_keyspace(info.name)));
     }
     co_return json_response(200, json::object{{"keyspaces", std::move(list)}});
 }
@@ -99,11 +112,16 @@ async::Task<http::Response> RestService::create_keyspace(http::Request request) 
     if (!read.ok()) {
         co_return problem(read);
     }
-    const auto created = co_await kv_.create_keyspace(*context, **name, options);
+    auto split_at = read_split_points(*body, kv_.limits());
+    if (!split_at.ok()) {
+        co_return problem(split_at.status());
+    }
+    const auto created =
+        co_await kv_.create_keyspace(*context, **name, options, *std::move(split_at));
     if (!created.ok()) {
         co_return problem(created.status());
     }
-    co_return json_response(201, keyspace_body((*created)->info()));
+    co_return json_response(201, keyspace_body(**created));
 }
 
 async::Task<http::Response> RestService::get_keyspace(http::Request request) {
@@ -112,7 +130,7 @@ async::Task<http::Response> RestService::get_keyspace(http::Request request) {
     if (found == nullptr) {
         co_return problem(404, "keyspace not found", "no such keyspace");
     }
-    co_return json_response(200, keyspace_body(found->info()));
+    co_return json_response(200, keyspace_body(*found));
 }
 
 async::Task<http::Response> RestService::change_keyspace(http::Request request) {
@@ -142,10 +160,12 @@ async::Task<http::Response> RestService::change_keyspace(http::Request request) 
         change.replication_factor = static_cast<std::uint32_t>(**factor);
     }
     const auto changed = co_await kv_.change_keyspace(*context, *name, change);
-    if (!changed.ok()) {
-        co_return problem(changed.status());
+    const kv::KeyspaceHandle keyspace = kv_.find_keyspace(*name);
+    if (!changed.ok() || keyspace == nullptr) {
+        co_return changed.ok() ? problem(404, "keyspace not found", "it was dropped meanwhile")
+                               : problem(changed.status());
     }
-    co_return json_response(200, keyspace_body(*changed));
+    co_return json_response(200, keyspace_body(*keyspace));
 }
 
 async::Task<http::Response> RestService::drop_keyspace(http::Request request) {

@@ -422,6 +422,28 @@ TEST_F(RestKeyspaces, DoNotSeeEachOther) {
     EXPECT_EQ(post("/v1/keys/a/increment?keyspace=other").number("value"), 2);
 }
 
+TEST_F(RestKeyspaces, MayHaveSeveralShards) {
+    const Answer made =
+        post("/v1/keyspaces",
+             R"({"name":"t","engine":"memory","split_at":["m",{"key_base64":"/w=="}]})");
+    EXPECT_EQ(made.status, 201);
+    EXPECT_EQ(made.at("shards").as_array().size(), 3);
+
+    const Answer written = post("/v1/batch/put?keyspace=t", R"({"items":[
+        {"key":"z","value":"1"},{"key":"a","value":"1"},{"key_base64":"/w==","value":"1"},
+        {"key":"b","value":"1","expected":"2"}]})");
+    EXPECT_EQ(written.status, 200);
+    EXPECT_FALSE(written.has("revision"));
+    EXPECT_EQ(json::serialize(written.at("results").as_array()[0]), R"({"key":"z","ok":true})");
+    EXPECT_EQ(written.at("results").as_array()[3].at("error"), json::value("conflict"));
+
+    const Answer page = get("/v1/keys?keyspace=t&limit=2");
+    EXPECT_EQ(page.number("count"), 2);
+    EXPECT_EQ(page.at("keys").as_array()[1].at("key"), json::value("z"));
+    EXPECT_EQ(post("/v1/batch/delete?keyspace=t", R"({"keys":["z","a"]})").number("deleted"), 2);
+    expect_problem(get("/v1/keys?keyspace=t&revision=1"), 400, "invalid argument");
+}
+
 TEST_F(RestKeyspaces, AreRefusedWhereTheRequestMakesNoSense) {
     for (const char* body : {"",
                              "{}",
@@ -434,6 +456,9 @@ TEST_F(RestKeyspaces, AreRefusedWhereTheRequestMakesNoSense) {
                              R"({"name":"a","replication_factor":2})",
                              R"({"name":"a","replication_factor":9})",
                              R"({"name":"a","history":"long"})",
+                             R"({"name":"a","split_at":"b"})",
+                             R"({"name":"a","split_at":[1]})",
+                             R"({"name":"a","split_at":["b","a"]})",
                              R"({"name":"a","history":10})"}) {
         expect_problem(post("/v1/keyspaces", body), 400, "invalid argument");
     }

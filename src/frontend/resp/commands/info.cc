@@ -146,14 +146,21 @@ void add_cluster(Core& /*core*/, Lines& lines) {
 void add_keyspace(Core& core, Lines& lines) {
     for (unsigned database = 0; database < core.options().databases; ++database) {
         const kv::KeyspaceHandle keyspace = core.kv().find_keyspace(database_name(database));
-        if (keyspace == nullptr || keyspace->is_dropped() || !keyspace->group().has_replica()) {
+        if (keyspace == nullptr) {
             continue;
         }
-        const mvcc::ShardState& state = keyspace->group().shard().state();
-        if (state.key_count > 0) {
+        std::uint64_t keys = 0;
+        std::uint64_t expiring = 0;
+        for (const kv::ShardHandle& shard : keyspace->shards()) {
+            if (shard->group().has_replica()) {
+                keys += shard->group().shard().state().key_count;
+                expiring += shard->group().shard().state().expiring_key_count;
+            }
+        }
+        if (keys > 0) {
             lines.add("db" + std::to_string(database),
-                      "keys=" + std::to_string(state.key_count) +
-                          ",expires=" + std::to_string(state.expiring_key_count) + ",avg_ttl=0");
+                      "keys=" + std::to_string(keys) + ",expires=" + std::to_string(expiring) +
+                          ",avg_ttl=0");
         }
     }
 }

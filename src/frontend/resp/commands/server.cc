@@ -36,10 +36,27 @@ bool flush_arguments_suit(Call& call) {
                                                      equals_ignoring_case(call[1], "sync")));
 }
 
+async::Task<void> flush_database(AwaitedCall* call) {
+    const auto deleted =
+        co_await call->core.kv().delete_range(call->context, call->keyspace, Bytes(), Bytes());
+    if (deleted.ok()) {
+        call->reply.ok();
+    } else {
+        call->reply.status(deleted.status());
+    }
+}
+
+async::Task<void> count_keys(AwaitedCall* call) {
+    const auto count = co_await call->core.kv().count_keys(call->context, call->keyspace);
+    if (count.ok()) {
+        call->reply.integer(static_cast<std::int64_t>(*count));
+    } else {
+        call->reply.status(count.status());
+    }
+}
+
 async::Task<void> flush_all(AwaitedCall* call) {
     kv::Kv& kv = call->core.kv();
-    mvcc::Command command;
-    command.operations.push_back(delete_everything());
     const std::vector<kv::KeyspaceInfo> all = kv.keyspaces();
     for (const kv::KeyspaceInfo& info : all) {
         const kv::KeyspaceHandle keyspace =
@@ -47,9 +64,9 @@ async::Task<void> flush_all(AwaitedCall* call) {
         if (keyspace == nullptr) {
             continue;
         }
-        const auto outcome = co_await kv.execute(call->context, keyspace, &command);
-        if (!outcome.ok()) {
-            call->reply.status(outcome.status());
+        const auto deleted = co_await kv.delete_range(call->context, keyspace, Bytes(), Bytes());
+        if (!deleted.ok()) {
+            call->reply.status(deleted.status());
             co_return;
         }
     }
@@ -174,20 +191,26 @@ constexpr auto kMemorySubcommands = std::to_array<Subcommand>({
 }  // namespace
 
 Outcome dbsize_command(Call& call) {
-    if (call.keyspace()->is_dropped()) {
-        return call.integer(0);
+    // It counts what every write before it has done.
+    if (call.session().has_slots() && !call.is_in_transaction()) {
+        return Outcome::kNotNow;
     }
-    if (!call.keyspace()->group().has_replica()) {
-        return call.fail(
-            "CLUSTERDOWN this node has no replica of the keyspace; ask another for DBSIZE");
+    std::uint64_t keys = 0;
+    for (const kv::ShardHandle& shard : call.keyspace()->shards()) {
+        if (!shard->group().can_read_now()) {
+            return call.await(count_keys);
+        }
+        keys += shard->group().shard().state().key_count;
     }
-    return call.integer(
-        static_cast<std::int64_t>(call.keyspace()->group().shard().state().key_count));
+    return call.integer(static_cast<std::int64_t>(keys));
 }
 
 Outcome flushdb_command(Call& call) {
-    return flush_arguments_suit(call) ? call.write(delete_everything(), kReplyOk)
-                                      : call.syntax_error();
+    if (!flush_arguments_suit(call)) {
+        return call.syntax_error();
+    }
+    const bool is_divided = call.keyspace()->shards().size() > 1 && !call.is_in_transaction();
+    return is_divided ? call.await(flush_database) : call.write(delete_everything(), kReplyOk);
 }
 
 Outcome flushall_command(Call& call) {

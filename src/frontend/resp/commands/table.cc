@@ -106,7 +106,7 @@ constexpr auto kRows = std::to_array<CommandSpec>({
     {"command", -1, kInstant, kAlways, 0, 0, 0, kServer, command_command, "2.8.13", "Get array of Redis command details"},
     {"compactlog", 1, kInstant, kOfAdministrator, 0, 0, 0, kServer, save_command, "7.0.0", "Make all data durable and let the log go"},
     {"config", -2, kInstant, kAlways | kOfAdministrator, 0, 0, 0, kServer, config_command, "2.0.0", "A container for server configuration commands"},
-    {"dbsize", 1, kRead, kReadsFast, 0, 0, 0, kServer, dbsize_command, "1.0.0", "Return the number of keys in the selected database"},
+    {"dbsize", 1, kInstant, kReadsFast, 0, 0, 0, kServer, dbsize_command, "1.0.0", "Return the number of keys in the selected database"},
     {"flushall", -1, kWrite, kWrites, 0, 0, 0, kServer, flushall_command, "1.0.0", "Remove all keys from all databases"},
     {"flushdb", -1, kWrite, kWrites, 0, 0, 0, kServer, flushdb_command, "1.0.0", "Remove all keys from the current database"},
     {"function", -2, kInstant, kFlagNoscript, 0, 0, 0, kServer, function_command, "7.0.0", "A container for function commands"},

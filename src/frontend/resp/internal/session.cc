@@ -36,8 +36,11 @@ std::string unknown_command_text(Arguments arguments) {
 
 // Whether a read answers in the turn in which it is run.
 bool answers_at_once(kv::Keyspace& keyspace) {
-    return !keyspace.is_dropped() && keyspace.group().can_read_now() &&
-           keyspace.group().shard().engine().is_resident();
+    return !keyspace.is_dropped() &&
+           std::ranges::all_of(keyspace.shards(), [](const kv::ShardHandle& shard) {
+               return shard->group().can_read_now() &&
+                      shard->group().shard().engine().is_resident();
+           });
 }
 
 }  // namespace
@@ -125,8 +128,13 @@ void Session::select(unsigned database, kv::KeyspaceHandle keyspace) {
 void Session::use_consistency(kv::Consistency level, Duration max_staleness) {
     reads_.consistency = level;
     reads_.max_staleness = max_staleness;
-    if (is_readonly() && !keyspace_->is_dropped()) {
-        reads_.session->note(keyspace_->info().shard, keyspace_->group().shard().state().revision);
+    if (!is_readonly()) {
+        return;
+    }
+    for (const kv::ShardHandle& shard : keyspace_->shards()) {
+        if (shard->group().has_replica()) {
+            reads_.session->note(shard->id(), shard->group().shard().state().revision);
+        }
     }
 }
 
@@ -227,13 +235,16 @@ RequestParser::Outcome Session::gather(ByteView input, std::size_t from) {
 void Session::hint_at_key(const Gathered& request) {
     const bool has_key = request.spec != nullptr && request.spec->first_key > 0 &&
                          static_cast<std::size_t>(request.spec->first_key) < request.count;
-    if (!has_key || keyspace_->is_dropped() || !keyspace_->group().has_replica() ||
+    if (!has_key || keyspace_->is_dropped() ||
         (request.spec->kind != CommandKind::kRead && !core_.applies_at_once())) {
         return;
     }
-    const auto key = static_cast<std::size_t>(request.spec->first_key);
-    keyspace_->group().shard().engine().hint(storage::Table::kCurrent,
-                                             gathered_arguments_[request.first + key]);
+    const auto at = static_cast<std::size_t>(request.spec->first_key);
+    const ByteView key = gathered_arguments_[request.first + at];
+    replication::Group& group = keyspace_->shard_of(key)->group();
+    if (group.has_replica()) {
+        group.shard().engine().hint(storage::Table::kCurrent, key);
+    }
 }
 
 // Returns: how many were taken; `taken` is behind the last of them. Fewer than were gathered: the
@@ -576,7 +587,6 @@ void Session::load(Slot& slot) {
 
 Slot& Session::push_write(const CommandSpec& spec) {
     Slot& slot = push_slot(spec, Slot::State::kPending);
-    slot.shard = keyspace_->info().shard;
     ++pending_writes_;
     return slot;
 }
@@ -597,7 +607,7 @@ Outcome Session::propose(const CommandSpec& spec,
     Slot& slot = push_write(spec);
     slot.finisher = &finisher;
     slot.answer.number = number;
-    return submitted(slot, core_.kv().submit(*keyspace_, operation, &slot));
+    return submitted(slot, core_.kv().submit(*keyspace_, operation, &slot, &slot.shard));
 }
 
 Outcome Session::propose(const CommandSpec& spec,
@@ -607,7 +617,7 @@ Outcome Session::propose(const CommandSpec& spec,
     Slot& slot = push_write(spec);
     slot.finisher = &finisher;
     slot.answer.number = number;
-    return submitted(slot, core_.kv().submit(*keyspace_, command, &slot));
+    return submitted(slot, core_.kv().submit(*keyspace_, command, &slot, &slot.shard));
 }
 
 Outcome Session::propose(const CommandSpec& spec, std::unique_ptr<Transaction> transaction) {
@@ -617,7 +627,8 @@ Outcome Session::propose(const CommandSpec& spec, std::unique_ptr<Transaction> t
         slot.on_command({});
         return Outcome::kSubmitted;
     }
-    return submitted(slot, core_.kv().submit(*keyspace_, slot.transaction->command(), &slot));
+    return submitted(
+        slot, core_.kv().submit(*keyspace_, slot.transaction->command(), &slot, &slot.shard));
 }
 
 // ---- coroutines ----

@@ -121,9 +121,25 @@ void Transaction::plan_reads(TransactionStep& step) {
     if (command_.operations.empty() && has_keys_) {
         mvcc::Operation operation;
         operation.kind = mvcc::OperationKind::kGet;
+        operation.key = first_key();
         command_.operations.push_back(operation);
     }
     step.operation_count = command_.operations.size() - step.first_operation;
+}
+
+// Some key of the transaction: what reads it goes to the shard of the others.
+ByteView Transaction::first_key() const {
+    for (const mvcc::KeyCondition& condition : command_.conditions) {
+        return condition.key;
+    }
+    for (const TransactionStep& step : steps_) {
+        const Arguments arguments = step.arguments.views();
+        const KeyPositions positions(*step.spec, arguments.size());
+        if (positions.count() > 0) {
+            return arguments[positions.at(0)];
+        }
+    }
+    return {};
 }
 
 // ---- outcome ----

@@ -108,6 +108,7 @@ public:
 private:
     void plan_step(Session& session, TransactionStep& step);
     void plan_reads(TransactionStep& step);
+    [[nodiscard]] ByteView first_key() const;
     static void take_record(TransactionStep& step, const mvcc::OperationResult& result);
     void run_steps_without_operations(Session& session);
     void run_step(Session& session, TransactionStep& step);

@@ -20,6 +20,9 @@ namespace kvstore::rest {
 // The HTTP status of an error.
 [[nodiscard]] unsigned http_status(Code code);
 
+// "none" or "unknown".
+[[nodiscard]] std::string_view effect_name(const Status& error);
+
 // problem+json with `effect`; 429 and 503 carry Retry-After.
 [[nodiscard]] http::Response problem(const Status& error);
 [[nodiscard]] http::Response problem(unsigned status,

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include <boost/json.hpp>
 
@@ -33,6 +34,16 @@ struct OwnedCondition {
 Result<Bytes> rest_of_path(const http::Request& request,
                            std::string_view prefix,
                            std::string_view suffix = {});
+
+// The array member `name`, with at most `count_max` items. Errors: kInvalidArgument, kTooLarge.
+Result<const boost::json::array*> array_member(const boost::json::object& body,
+                                               std::string_view name,
+                                               std::size_t count_max);
+
+// The same for an array of keys: strings, or objects with `key` or `key_base64`.
+Result<std::vector<Bytes>> keys_member(const boost::json::object& body,
+                                       std::string_view name,
+                                       std::size_t count_max);
 
 // If-Match and If-None-Match with a revision or '*'. Errors: kInvalidArgument.
 Result<OwnedCondition> header_condition(const http::Request& request);
