@@ -63,14 +63,12 @@ std::uint32_t replication_factor_of(std::string_view keyspace, const cluster::Sy
     if (keyspace == "system") {
         return cluster::kSystemReplicationFactor;
     }
-    const Bytes key = Bytes(kKeyspacePrefix) + Bytes(keyspace);
-    for (const auto& [name, stored] : rows.rows) {
-        if (name == key) {
-            const Result<KeyspaceInfo> info = decode_keyspace(keyspace, stored);
-            return info.ok() ? info->options.replication_factor : 1;
-        }
+    const std::optional<Bytes> stored = rows.find(Bytes(kKeyspacePrefix) + Bytes(keyspace));
+    if (!stored.has_value()) {
+        return 1;
     }
-    return 1;
+    const Result<KeyspaceInfo> info = decode_keyspace(keyspace, *stored);
+    return info.ok() ? info->options.replication_factor : 1;
 }
 
 Status check_keyspace_name(std::string_view name) {

@@ -27,7 +27,7 @@ inline constexpr std::string_view kNextShardKey = "next_shard";
 inline constexpr std::uint32_t kReplicationFactorMax = 7;
 inline constexpr std::chrono::milliseconds kHistoryMax = std::chrono::hours(24 * 3650);
 
-inline constexpr ShardId kSystemShard{1};
+inline constexpr ShardId kSystemShard = cluster::kSystemShardId;
 inline constexpr std::uint64_t kFirstUserShard = 16;
 
 [[nodiscard]] Bytes encode_keyspace(const KeyspaceInfo& info);

@@ -1,43 +1,17 @@
 // The hot path allocates nothing: counted by an operator new of this test program's own. Not under
 // the thread sanitizer, whose own operator new cannot be replaced.
 #if !__has_feature(thread_sanitizer)
-#include <cstdlib>
-#include <new>
-
 #include <gtest/gtest.h>
 
+#include "base/testing/count_allocations.h"
 #include "mvcc/shard.h"
 #include "mvcc/testing/one_record_engine.h"
 #include "mvcc/testing/run_now.h"
 
-namespace {
-
-std::size_t& allocation_count() {
-    static std::size_t count = 0;
-    return count;
-}
-
-}  // namespace
-
-// NOLINTBEGIN(cppcoreguidelines-no-malloc, misc-new-delete-overloads): the whole point
-void* operator new(std::size_t size) {
-    ++allocation_count();
-    void* room = std::malloc(size == 0 ? 1 : size);
-    if (room == nullptr) {
-        std::abort();
-    }
-    return room;
-}
-void operator delete(void* room) noexcept {
-    std::free(room);
-}
-void operator delete(void* room, std::size_t /*size*/) noexcept {
-    std::free(room);
-}
-// NOLINTEND(cppcoreguidelines-no-malloc, misc-new-delete-overloads)
-
 namespace kvstore::mvcc {
 namespace {
+
+using kvstore::testing::allocation_count;
 
 class SilentSink final : public ApplySink {
 public:
