@@ -13,7 +13,7 @@ cmake ninja-build make ccache pkg-config git python3 curl procps
 libboost1.81-dev libboost-json1.81-dev liburing-dev librocksdb-dev libzstd-dev liblz4-dev
 libisal-dev libxxhash-dev libjemalloc-dev libyaml-cpp-dev libcli11-dev libedit-dev libssl-dev
 libgtest-dev libgmock-dev libbenchmark-dev
-redis-server redis-tools python3-redis python3-yaml tcl dpkg-dev
+redis-server redis-tools python3-redis python3-yaml tcl dpkg-dev nftables iproute2
 """.split()
 
 # Peers and clients that only ./dev bench uses.

@@ -10,6 +10,7 @@
 
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "base/build_info.h"
 #include "base/log.h"
 #include "base/parse.h"
@@ -149,6 +150,14 @@ const char* lookup_environment(const char* name) {
     return std::getenv(name);
 }
 
+template <typename Action>
+Status on_stop_signals(posix::Runtime& runtime, Action action) {
+    for (const int signal : {SIGTERM, SIGINT}) {
+        KVSTORE_CHECK_OK(runtime.on_signal(signal, action));
+    }
+    return {};
+}
+
 void print_banner(const server::Config& config, const server::Node& node) {
     const server::NodeAddresses addresses = node.addresses();
     std::string text = "kvstore " + std::string(build_info().version) + " is ready\n";
@@ -212,12 +221,15 @@ ExitCode run_server(const std::vector<std::string>& arguments) {
     const auto stop = [&runtime] {
         runtime.stop();
     };
-    for (const int signal : {SIGTERM, SIGINT}) {
-        const Status handled = runtime.on_signal(signal, stop);
-        if (!handled.ok()) {
-            write_error("kvstore server: " + handled.to_string() + "\n");
-            return ExitCode::kError;
-        }
+    // A start may wait for other nodes without end. Nothing was promised yet, so it ends as a crash
+    // does, and is harmless as one.
+    Status handled = on_stop_signals(runtime, [] {
+        log_info("stopped before it was ready");
+        std::_Exit(0);
+    });
+    if (!handled.ok()) {
+        write_error("kvstore server: " + handled.to_string() + "\n");
+        return ExitCode::kError;
     }
     auto started = runtime.block_on(server::Node::start(&runtime.env(), *config, stop));
     if (!started.ok()) {
@@ -225,14 +237,14 @@ ExitCode run_server(const std::vector<std::string>& arguments) {
         return server_exit_code(started.status());
     }
     const std::unique_ptr<server::Node> node = *std::move(started);
+    handled = on_stop_signals(runtime, stop);
+    KVSTORE_ASSERT(handled.ok());
     print_banner(*config, *node);
     runtime.run();
 
     log_info("stopping");
     // A second signal does not wait.
-    for (const int signal : {SIGTERM, SIGINT}) {
-        (void)runtime.on_signal(signal, [] { std::_Exit(1); });
-    }
+    (void)on_stop_signals(runtime, [] { std::_Exit(1); });
     const Status stopped = runtime.block_on(node->stop());
     if (!stopped.ok()) {
         write_error("kvstore server: " + stopped.to_string() + "\n");

@@ -155,6 +155,7 @@ async::Task<Status> Kv::Catalog::found(std::vector<NodeRecord> nodes, std::vecto
     std::vector<MetadataChange> changes;
     ClusterRecord record;
     record.cluster_id = kv_.options_.cluster_id;
+    record.replace_after = kv_.options_.replace_after;
     record.next_shard_id = first_free_shard(view());
     for (const NodeRecord& node : nodes) {
         record.next_node_id = std::max(record.next_node_id, NodeId(node.id.value() + 1));

@@ -137,6 +137,17 @@ TEST_F(KvConsistency, AReadThatNobodyConfirmsIsToldHowToSeeWhatIsHere) {
     EXPECT_THAT(std::string(refused.message()), HasSubstr("?consistency=eventual"));
 }
 
+// As when the shard moves to another node: found by clients that retry nothing.
+TEST_F(KvConsistency, AReadWhoseReplicaLeavesMeanwhileGoesToAnotherNode) {
+    group_->barrier = Status(Code::kUnavailable, "the shard was dropped");
+    group_->leaves_at_barrier = true;
+
+    const Status told = read(at(Consistency::kLinearizable)).status();
+
+    EXPECT_EQ(group_->asked, 1) << told.to_string();
+    EXPECT_THAT(std::string(told.message()), HasSubstr("nobody to ask"));
+}
+
 TEST_F(KvConsistency, AReplicaThatHasFailedShowsNothingAtAnyLevel) {
     group_->failure = Status(Code::kCorruption, "a bad block");
     for (const auto level : {Consistency::kEventual, Consistency::kCausal}) {

@@ -136,7 +136,9 @@ public:
         KeyspaceOptions defaults;  // of keyspaces made without saying more, and of `default`
         // Without a directory this node is alone: it founds the cluster of itself.
         ClusterParts cluster;
-        std::uint64_t cluster_id = 1;  // of the cluster that this node founds
+        // Of the cluster that this node founds.
+        std::uint64_t cluster_id = 1;
+        std::chrono::milliseconds replace_after = std::chrono::minutes(5);
     };
 
     // Opens the catalogue over `host` (which outlives it) and removes shards that no keyspace

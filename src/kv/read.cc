@@ -60,7 +60,7 @@ Status check_is_here(const KeyspaceShard& shard) {
     return {};
 }
 
-// Whether other nodes are to be asked.
+// Whether other nodes are to be asked: also when the replica left while a read waited for it.
 bool is_elsewhere(const KeyspaceShard& shard) {
     return !shard.is_gone() && !shard.group().has_replica();
 }
@@ -158,6 +158,7 @@ async::Task<Result<std::optional<OwnedRecord>>> Kv::get_in(CallContext context,
                                                            ShardHandle shard,
                                                            Bytes key,
                                                            Revision as_of) {
+    const Status begun = co_await begin_read(&env_, &context, shard, as_of);
     if (is_elsewhere(*shard)) {
         std::vector<Bytes> keys;
         keys.push_back(std::move(key));
@@ -166,7 +167,7 @@ async::Task<Result<std::optional<OwnedRecord>>> Kv::get_in(CallContext context,
         KVSTORE_CO_TRY(Records records, std::move(asked));
         co_return std::move(records.front());
     }
-    KVSTORE_CO_CHECK_OK(co_await begin_read(&env_, &context, shard, as_of));
+    KVSTORE_CO_CHECK_OK(begun);
     const ShardId id = shard->id();
     if (as_of != Revision()) {
         auto find = [&key, as_of](storage::View* view) -> Result<MaybeRecord> {
@@ -218,11 +219,12 @@ async::Task<Result<Kv::Records>> Kv::get_many_in(CallContext context,
                                                  ShardHandle shard,
                                                  std::vector<Bytes> keys,
                                                  std::size_t values_bytes_max) {
+    const Status begun = co_await begin_read(&env_, &context, shard);
     if (is_elsewhere(*shard)) {
         co_return co_await ask_for_keys(
             std::move(context), std::move(shard), std::move(keys), Revision(), values_bytes_max);
     }
-    KVSTORE_CO_CHECK_OK(co_await begin_read(&env_, &context, shard));
+    KVSTORE_CO_CHECK_OK(begun);
     const std::uint64_t now = now_ms();
     auto find = [&keys, now, values_bytes_max](storage::View* view) -> Result<Records> {
         Records records;
@@ -261,10 +263,11 @@ async::Task<Result<Kv::Records>> Kv::get_many_in(CallContext context,
 async::Task<Result<mvcc::ScanPage>> Kv::scan_in(CallContext context,
                                                 ShardHandle shard,
                                                 mvcc::ScanRequest request) {
+    const Status begun = co_await begin_read(&env_, &context, shard, request.as_of);
     if (is_elsewhere(*shard)) {
         co_return co_await ask_for_page(std::move(context), std::move(shard), std::move(request));
     }
-    KVSTORE_CO_CHECK_OK(co_await begin_read(&env_, &context, shard, request.as_of));
+    KVSTORE_CO_CHECK_OK(begun);
     if (request.now_ms == 0) {
         request.now_ms = now_ms();
     }
@@ -430,6 +433,7 @@ async::Task<Result<std::uint64_t>> Kv::count_keys(CallContext context, KeyspaceH
     std::uint64_t count = 0;
     for (std::size_t at = 0; at < shards.size(); ++at) {
         const ShardHandle shard = shards[at];
+        const Status begun = co_await begin_read(&env_, &context, shard);
         if (is_elsewhere(*shard)) {
             mvcc::ScanRequest request;
             request.count_only = true;
@@ -438,7 +442,7 @@ async::Task<Result<std::uint64_t>> Kv::count_keys(CallContext context, KeyspaceH
             count += page.count;
             continue;
         }
-        KVSTORE_CO_CHECK_OK(co_await begin_read(&env_, &context, shard));
+        KVSTORE_CO_CHECK_OK(begun);
         count += shard->group().shard().state().key_count;
     }
     co_return count;

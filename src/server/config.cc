@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/parse.h"
+#include "cluster/records.h"
 #include "server/peer_list.h"
 
 namespace kvstore::server {
@@ -31,6 +32,16 @@ Status set_duration(Duration& to, std::string_view text) {
         return invalid(quoted(text) + " is no duration: write 250ms, 10s, 5m, 1h30m or 0");
     }
     to = *parsed;
+    return {};
+}
+
+Status set_replace_after(Duration& to, std::string_view text) {
+    Duration after{};
+    KVSTORE_CHECK_OK(set_duration(after, text));
+    if (after < std::chrono::seconds(1) || after > cluster::kReplaceAfterMax) {
+        return invalid(quoted(text) + " is no time between 1s and ten years (87600h)");
+    }
+    to = after;
     return {};
 }
 
@@ -263,6 +274,12 @@ const std::array kSettings{
             },
             [](const C& c) {
                 return c.zone;
+            }},
+    Setting{"cluster.replace_after",
+            "how long a node is dead before its replicas are made on others; of a new cluster only",
+            [](C& c, T t) { return set_replace_after(c.replace_after, t); },
+            [](const C& c) {
+                return format_duration(c.replace_after);
             }},
     Setting{"replication_factor",
             "copies of each shard, or the number of nodes while fewer",

@@ -35,6 +35,9 @@ struct Config {
     bool alone = false;
     bool insecure = false;
 
+    // How long a node is dead before its replicas are made elsewhere; used where a cluster is
+    // founded.
+    Duration replace_after = std::chrono::minutes(5);
     std::uint32_t replication_factor = 3;
     Duration snapshot_interval = std::chrono::seconds(300);
     storage::Durability durability = storage::Durability::kAlways;

@@ -28,6 +28,8 @@ kv::Kv::Options kv_options(const Config& config) {
     options.defaults.replication_factor = config.replication_factor;
     options.defaults.engine = config.default_engine;
     options.defaults.history = config.default_history;
+    options.replace_after =
+        std::chrono::duration_cast<std::chrono::milliseconds>(config.replace_after);
     return options;
 }
 

@@ -191,7 +191,7 @@ public:
 
     [[nodiscard]] virtual EngineStatistics statistics() const = 0;
 
-    // Ends background work. Nothing may be called after it but the destructor.
+    // Ends background work. Nothing may be called after it but statistics() and the destructor.
     virtual async::Task<Status> close() = 0;
 };
 

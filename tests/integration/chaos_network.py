@@ -1,4 +1,4 @@
-"""A network of its own for a cluster: a namespace a node, and ways to cut between two.
+"""A network of its own for a cluster: a namespace a node, and ways to cut between two or make one bad.
 
 The calling thread moves into a fresh network namespace, the hub, whose bridge joins the
 nodes' namespaces; threads started afterwards are in the hub too and reach every node,
@@ -40,6 +40,8 @@ class Network:
         if missing:
             raise NoNetwork(f"{missing[0]} is not installed")
         self.cuts = set()
+        self.lossy = set()
+        self.narrow = set()
         self.holders = []
         self.before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         try:
@@ -99,9 +101,51 @@ class Network:
             self.inside(sender, "ip", "route", "del", "blackhole", f"{self.host(receiver)}/32")
             self.cuts.discard((sender, receiver))
 
+    def lose(self, number, percent):
+        """Drops some of what the node sends and is sent; to and from everybody."""
+        chance = ("numgen", "random", "mod", "100", "<", str(percent), "drop")
+        for hook, end in (("input", "saddr"), ("output", "daddr")):
+            table = f"lossy_{hook}"
+            self.inside(number, "nft", "add", "table", "ip", table)
+            self.inside(
+                number, "nft", "add", "chain", "ip", table, "chance",
+                f"{{ type filter hook {hook} priority 0 ; }}",
+            )  # fmt: skip
+            self.inside(number, "nft", "add", "rule", "ip", table, "chance", "ip", end, "10.77.0.0/24", *chance)
+        self.lossy.add(number)
+
+    def slow(self, number, bits_a_second):
+        """Narrows the way out of the node; what waits longer than half a second is dropped."""
+        self.inside(
+            number, "tc", "qdisc", "add", "dev", "eth0", "root", "tbf", "rate", f"{bits_a_second}bit",
+            "burst", "16kb", "latency", "500ms",
+        )  # fmt: skip
+        self.narrow.add(number)
+
+    def missing(self):
+        """What cannot be done to links here, and why."""
+        found = {}
+        for what, tool in (("lossy links", "nft"), ("slow links", "tc")):
+            if shutil.which(tool) is None:
+                found[what] = f"{tool} is not installed"
+                continue
+            try:
+                self.lose(0, 1) if tool == "nft" else self.slow(0, 1_000_000)
+            except NoNetwork as why:
+                found[what] = str(why)
+        self.heal()
+        return found
+
     def heal(self):
         for sender, receiver in sorted(self.cuts):
             self.join(sender, receiver)
+        for number in sorted(self.lossy):
+            for hook in ("input", "output"):
+                self.inside(number, "nft", "delete", "table", "ip", f"lossy_{hook}")
+            self.lossy.discard(number)
+        for number in sorted(self.narrow):
+            self.inside(number, "tc", "qdisc", "del", "dev", "eth0", "root")
+            self.narrow.discard(number)
 
     def close(self):
         for holder in self.holders:

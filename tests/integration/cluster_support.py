@@ -1,6 +1,8 @@
 """Clusters of real processes on loopback, each node in a folder of its own."""
 
+import contextlib
 import pathlib
+import signal
 import socket
 import time
 
@@ -43,6 +45,12 @@ class ClusterNode(Server):
     def is_running(self):
         return self.process is not None and self.process.poll() is None
 
+    def pause(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        self.process.send_signal(signal.SIGCONT)
+
 
 class ClusterTestCase(ServerTestCase):
     """Starts clusters, and ends their nodes after each test."""
@@ -52,8 +60,8 @@ class ClusterTestCase(ServerTestCase):
         self.addCleanup(node.kill)
         return node
 
-    def cluster(self, count, *flags):
-        """`count` new nodes as one cluster, all serving."""
+    def cluster(self, count, *flags, place=None):
+        """`count` new nodes as one cluster, all serving. `place(name)`: where each has its data."""
         ports = free_ports(count)
         names = [f"n{i + 1}" for i in range(count)]
         listed = ",".join(
@@ -64,6 +72,7 @@ class ClusterTestCase(ServerTestCase):
             for name, port in zip(names, ports, strict=True)
         ]
         for node in nodes:
+            node.data_dir = place(node.name) if place else node.data_dir
             node.spawn()
         for node in nodes:
             node.wait_ready()
@@ -84,6 +93,39 @@ class ClusterTestCase(ServerTestCase):
             if time.monotonic() > end:
                 self.fail(f"still {last!r} after {seconds} s")
             time.sleep(0.05)
+
+
+class OneCluster:
+    """Three nodes for a test case that is not about clusters."""
+
+    @staticmethod
+    def start(test, *flags):
+        holder = ClusterTestCase()
+        holder.setUp()
+        test.addCleanup(holder.doCleanups)
+        return holder.cluster(3, *flags)
+
+    @staticmethod
+    def leader(test, nodes):
+        """The node that leads the shard of `default`."""
+        end = time.monotonic() + HEAL_SECONDS
+        while time.monotonic() < end:
+            leader = leader_of(nodes)
+            if leader is not None:
+                return leader
+            time.sleep(0.05)
+        return test.fail("nobody leads")
+
+
+def leader_of(nodes, keyspace="default"):
+    """The running node that says that it leads the keyspace's shard; or None."""
+    for node in nodes:
+        with contextlib.suppress(*BROKEN_CONNECTION):
+            seen = status(node)
+            for shard in seen["shards"]:
+                if shard["keyspace"] == keyspace and shard["leader"] == seen["node_number"]:
+                    return node
+    return None
 
 
 def status(node):

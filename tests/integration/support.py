@@ -97,8 +97,11 @@ class Server:
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
                 self.command(*more), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                cwd=self.folder, env=clean_environment(), **popen,
+                cwd=self.folder, env=self.environment(), **popen,
             )  # fmt: skip
+
+    def environment(self):
+        return clean_environment()
 
     def read_banner(self, text):
         def port(name):

@@ -19,6 +19,8 @@ import tempfile
 import time
 import unittest
 
+from cluster_support import OneCluster
+
 ROOT = pathlib.Path(os.environ.get("KVSTORE_ROOT", pathlib.Path(__file__).resolve().parents[2]))
 BIN = os.environ.get("KVSTORE_BIN", "")
 EXCEPTIONS = ROOT / "tests" / "compat" / "redis_t0.txt"
@@ -37,10 +39,13 @@ TAGS = (
     "-slow -needs:debug -needs:repl -needs:save -needs:config-maxmemory "
     "-needs:config-resetstat -large-memory -needs:pfdebug"
 )
+LONG = os.environ.get("KVSTORE_LONG") == "1"
 SUITE_SECONDS = 600
 FETCH_SECONDS = 120
 START_SECONDS = 20
 
+# Begins a line of the list that is about a cluster alone.
+ON_CLUSTER = "on a cluster: "
 # The fewest tests that the files hold; fewer means that the suite did not run.
 TESTS_MIN = 200
 
@@ -96,13 +101,13 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def read_exceptions():
-    """{(file, test): reason} of the list."""
+def read_exceptions(on_cluster=False):
+    """{(file, test): reason} of the list: those everywhere, or those that are so on a cluster alone."""
     found = {}
     for line in EXCEPTIONS.read_text().splitlines():
-        if not line or line.startswith("#"):
+        if not line or line.startswith("#") or line.startswith(ON_CLUSTER) != on_cluster:
             continue
-        test, reason = line.rsplit(" -- ", 1)
+        test, reason = line.removeprefix(ON_CLUSTER).rsplit(" -- ", 1)
         file, name = test.split(": ", 1)
         found[(file, name)] = reason
     return found
@@ -183,8 +188,7 @@ class RedisSuite(unittest.TestCase):
                 server.kill()
                 server.wait()
 
-    def run_suite(self, durability):
-        server, port = self.start_server(durability)
+    def run_suite(self, port):
         words = ["./runtest", "--host", "127.0.0.1", "--port", str(port), "--singledb"]
         words += ["--ignore-encoding", "--ignore-digest", "--durable", "--tags", TAGS]
         for file in FILES:
@@ -197,16 +201,19 @@ class RedisSuite(unittest.TestCase):
             timeout=SUITE_SECONDS,
             check=False,
         )
-        text = done.stdout.decode(errors="replace")
-        self.assertIsNone(server.poll(), "the server has ended:\n" + text[-4000:])
-        return text
+        return done.stdout.decode(errors="replace")
 
     def check(self, durability):
-        text = self.run_suite(durability)
+        server, port = self.start_server(durability)
+        text = self.run_suite(port)
+        self.assertIsNone(server.poll(), "the server has ended:\n" + text[-4000:])
+        self.judge(text)
+
+    def judge(self, text, tolerated=()):
         passed, failed = parse_results(text)
         exceptions = read_exceptions()
         self.assertGreaterEqual(len(passed) + len(failed), TESTS_MIN, text[-4000:])
-        unexpected = sorted(failed - set(exceptions))
+        unexpected = sorted(failed - set(exceptions) - set(tolerated))
         self.assertEqual(unexpected, [], "tests that must pass fail:\n" + text[-8000:])
         stale = sorted(passed & set(exceptions))
         self.assertEqual(stale, [], "these pass now: take them out of " + EXCEPTIONS.name)
@@ -216,6 +223,22 @@ class RedisSuite(unittest.TestCase):
 
     def test_passes_what_needs_no_collections_with_durability_always(self):
         self.check("always")
+
+    def test_passes_on_a_cluster_through_a_follower(self):
+        self.check_on_cluster(lambda node, leader: node is not leader)
+
+    @unittest.skipUnless(LONG, "what a follower passes its leader does: KVSTORE_LONG=1 runs it")
+    def test_passes_on_a_cluster_through_the_leader(self):
+        self.check_on_cluster(lambda node, leader: node is leader)
+
+    def check_on_cluster(self, is_wanted):
+        """Through one node of three, chosen when all of them serve."""
+        nodes = OneCluster.start(self)
+        leader = OneCluster.leader(self, nodes)
+        node = next(node for node in nodes if is_wanted(node, leader))
+        text = self.run_suite(node.resp_port)
+        self.assertEqual([n.name for n in nodes if not n.is_running()], [], "ended:\n" + text[-4000:])
+        self.judge(text, read_exceptions(on_cluster=True))
 
 
 if __name__ == "__main__":

@@ -18,15 +18,17 @@ public:
     Status propose(const mvcc::Command& command, replication::Proposal* proposal) override {
         return real_.propose(command, proposal);
     }
-    [[nodiscard]] bool has_replica() const override { return true; }
+    [[nodiscard]] bool has_replica() const override { return has_replica_; }
     async::Task<Result<Bytes>> ask(Bytes /*request*/,
                                    replication::AskWhom /*whom*/,
                                    async::Deadline /*deadline*/) override {
+        ++asked;
         co_return Status(Code::kUnavailable, "there is nobody to ask");
     }
     [[nodiscard]] bool can_read_now() const override { return false; }
     async::Task<Status> read_barrier(async::Deadline /*deadline*/) override {
         ++barriers;
+        has_replica_ = has_replica_ && !leaves_at_barrier;
         co_return barrier;
     }
     [[nodiscard]] Duration staleness() const override { return stale; }
@@ -43,6 +45,8 @@ public:
 
     Status barrier;
     int barriers = 0;  // that were asked for
+    bool leaves_at_barrier = false;
+    int asked = 0;  // questions to other nodes
     Duration stale = Duration::max();
     Revision waited_for;
     async::Deadline waited_until;
@@ -50,6 +54,7 @@ public:
 
 private:
     replication::Group& real_;
+    bool has_replica_ = true;
     async::OneShot<Status> told_;
 };
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/log.h"
 #include "replication/strong/entry_payload.h"
 
 namespace kvstore::replication {
@@ -92,9 +93,8 @@ async::Task<void> ApplyLoop::apply_with_prefetch() {
         if (is_halted_) {
             break;
         }
-        const Status committed = co_await shard_->finish_batch_when_ready();
-        if (!committed.ok()) {
-            fail(committed);
+        const bool is_committed = co_await commit_once_there_is_room();
+        if (!is_committed) {
             break;
         }
         owner_.on_applied(applied_);
@@ -217,7 +217,7 @@ void ApplyLoop::run_at_turn_end() {
     if (committed.ok()) {
         return;
     }
-    if (committed.code() != Code::kUnavailable) {
+    if (committed.code() != Code::kUnavailable && committed.code() != Code::kDiskFull) {
         fail(committed);
         return;
     }
@@ -228,14 +228,40 @@ void ApplyLoop::run_at_turn_end() {
 }
 
 async::Task<void> ApplyLoop::commit_when_ready() {
-    const Status committed = co_await shard_->finish_batch_when_ready();
+    const bool is_committed = co_await commit_once_there_is_room();
     is_committing_ = false;
-    if (!committed.ok()) {
-        fail(committed);
-        co_return;
+    if (is_committed) {
+        run();
     }
-    run();
     note_idle();
+}
+
+// An engine that finds no space on the disk keeps the batch open, and is asked again: nothing is
+// lost, and the log holds it all. Returns: false when it failed, or was told to end first.
+async::Task<bool> ApplyLoop::commit_once_there_is_room() {
+    for (;;) {
+        const Status committed = co_await shard_->finish_batch_when_ready();
+        if (committed.code() != Code::kDiskFull) {
+            is_out_of_room_ = false;
+            if (!committed.ok()) {
+                fail(committed);
+            }
+            co_return committed.ok();
+        }
+        if (is_ending_ || is_halted_ || is_paused_) {
+            is_out_of_room_ = false;
+            if (is_ending_ && !queue_.empty()) {
+                fail(committed);  // somebody waits for what is left to the log
+            }
+            is_halted_ = is_halted_ || is_ending_;
+            co_return false;
+        }
+        if (!is_out_of_room_) {
+            log_warning("a shard waits for space on the disk", {{"reason", committed.to_string()}});
+        }
+        is_out_of_room_ = true;
+        co_await env_.clock.sleep(kRoomPause);
+    }
 }
 
 // ---- the end ----
@@ -267,6 +293,7 @@ void ApplyLoop::note_idle() {
 }
 
 async::Task<void> ApplyLoop::stop() {
+    stop_waiting();
     co_await gate_.close();
     // The turn's end, which would commit, may come after the engine has closed.
     is_closed_ = true;

@@ -86,7 +86,12 @@ public:
     [[nodiscard]] bool is_in_batch() const { return is_applying_ || is_committing_; }
     [[nodiscard]] bool is_quiet() const { return queue_.empty() && !is_in_batch(); }
 
-    // Ends the open batch where that does not block. Errors: kUnavailable: it would.
+    // Whether what was applied cannot be committed until there is space on the disk.
+    [[nodiscard]] bool is_out_of_room() const { return is_out_of_room_; }
+    // From now on nothing waits for space: what cannot be committed is left to the log.
+    void stop_waiting() { is_ending_ = true; }
+
+    // Ends the open batch where that does not block. Errors: kUnavailable: it would; kDiskFull.
     Status finish_batch();
     // Commits what was applied at the end of this turn.
     void commit_later();
@@ -99,6 +104,8 @@ public:
     async::Task<void> stop();
 
 private:
+    // How long after the engine found the disk full it is asked again.
+    static constexpr Duration kRoomPause = std::chrono::milliseconds(200);
     // Commands whose first record is fetched before they are applied.
     static constexpr std::size_t kLookAhead = 8;
 
@@ -112,6 +119,7 @@ private:
     Status apply_command(const raft::Entry& entry);
     void store_meta();
     async::Task<void> commit_when_ready();
+    async::Task<bool> commit_once_there_is_room();
     void fail(const Status& why);
     void note_idle();
 
@@ -127,6 +135,8 @@ private:
     bool is_committing_ = false;  // commit_when_ready() is under way: nothing may be applied
     bool is_paused_ = false;
     bool is_halted_ = false;
+    bool is_out_of_room_ = false;
+    bool is_ending_ = false;
     bool is_closed_ = false;  // the engine may not be touched any more
     async::Event quiet_;
     async::Gate gate_;

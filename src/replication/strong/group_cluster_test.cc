@@ -185,6 +185,35 @@ TEST_F(GroupOfThree, HandsLeadershipOverWithoutLosingAWrite) {
     EXPECT_EQ(*cluster_.read(leader_, "n"), "20");
 }
 
+// Three members; the leader's disk takes nothing more, and then has room again.
+TEST_F(GroupOfThree, ALeaderWithAFullDiskHandsOverAndCatchesUpOnceThereIsRoom) {
+    const Bytes large(20'000, 'x');
+    cluster_.machine(leader_).disk_faults().capacity = 1;
+    Told* last = nullptr;
+    for (int i = 0; i < 400; ++i) {
+        last = &cluster_.propose(leader_, put_of("k" + std::to_string(i), large));
+        cluster_.world().run_for(milliseconds(20));
+        if (!last->refusal.ok()) {
+            break;
+        }
+    }
+    ASSERT_FALSE(last->refusal.ok());
+    EXPECT_EQ(last->refusal.effect(), Effect::kNone);
+
+    ASSERT_TRUE(cluster_.world().run_until(
+        [&] { return cluster_.leader() != leader_ && cluster_.leader() != 0; }, seconds(3)));
+    const std::uint64_t heir = cluster_.leader();
+    for (int i = 0; i < 300; ++i) {
+        ASSERT_TRUE(cluster_.put(heir, "after", large).is_done());
+    }
+    EXPECT_EQ(cluster_.group(heir).transfer_leader(NodeId(leader_)).code(), Code::kUnavailable)
+        << "it lags behind, and nobody would take writes meanwhile";
+
+    cluster_.machine(leader_).disk_faults().capacity = sim::DiskFaults().capacity;
+    EXPECT_TRUE(cluster_.agree());
+    EXPECT_EQ(cluster_.local_value(leader_, "after"), large);
+}
+
 TEST_F(GroupOfThree, LetsAMemberGo) {
     ASSERT_TRUE(cluster_.put(leader_, "k", "u").is_done());
     const std::uint64_t gone = other_than(leader_);

@@ -9,6 +9,13 @@
 #include "base/planted_bug.h"
 
 namespace kvstore::replication {
+namespace {
+
+Status being_replaced() {
+    return {Code::kUnavailable, "the replica's state is being replaced by a newer one"};
+}
+
+}  // namespace
 
 RaftGroup::RaftGroup(GroupShared& shared,
                      GroupId id,
@@ -51,6 +58,9 @@ Status RaftGroup::admit(std::size_t command_size) {
     if (shared_.proposal_bytes + command_size > shared_.proposal_bytes_max ||
         (shared_.wal != nullptr && shared_.wal->is_backed_up())) {
         return {Code::kOverloaded, "too many writes under way; try again"};
+    }
+    if (apply_.is_out_of_room()) {
+        return {Code::kDiskFull, "the disk has no space for the shard's data"};
     }
     if (shared_.wal != nullptr) {
         return shared_.wal->check_append(kEntryChecksumSize + command_size, shared_.gathered_bytes);
@@ -395,7 +405,42 @@ void RaftGroup::tick() {
         fail_pending({Code::kUnavailable, "leadership was lost before the outcome was known"});
     }
     write_ready();
+    hand_over_when_full();
     pump();
+}
+
+bool RaftGroup::is_out_of_room() const {
+    return apply_.is_out_of_room() ||
+           (shared_.wal != nullptr &&
+            shared_.wal->check_append(kRoomWanted, shared_.gathered_bytes).code() ==
+                Code::kDiskFull);
+}
+
+// A leader whose disk is full takes no writes, and others could. It may be alone with that: they
+// are asked in turn, and each that cannot either passes it on.
+void RaftGroup::hand_over_when_full() {
+    if (is_alone_ || !takes_proposals() || !is_out_of_room()) {
+        return;
+    }
+    const MonotonicTime now = shared_.env.clock.now();
+    if (handed_over_at_ && now - *handed_over_at_ < kHandOverPause) {
+        return;
+    }
+    const std::vector<raft::PeerStatus> peers = node_->status().peers;
+    const raft::PeerStatus* heir = nullptr;
+    for (const raft::PeerStatus& peer : peers) {
+        const bool may_lead = !peer.learner && peer.recently_active && peer.id != shared_.self;
+        if (may_lead && (heir == nullptr || peer.match > heir->match)) {
+            heir = &peer;
+        }
+    }
+    if (heir == nullptr) {
+        return;
+    }
+    handed_over_at_ = now;
+    const Status begun = transfer_leader(heir->id);
+    log_warning("the disk is full; another replica is to lead the shard",
+                {{"shard", id_.value()}, {"heir", heir->id.value()}, {"begun", begun.to_string()}});
 }
 
 void RaftGroup::wake() {
@@ -629,10 +674,16 @@ async::Task<Status> RaftGroup::persist() {
     if (is_quarantined_) {
         co_return health_;
     }
+    if (is_installing_) {
+        co_return being_replaced();
+    }
     // An open batch would put rows under an index that does not cover them. An engine that is not
     // resident makes durable only what was committed, so its open batch may stay open.
     if (!apply_.is_in_batch()) {
         const Status committed = shard_->finish_batch();
+        if (committed.code() == Code::kDiskFull) {
+            co_return committed;
+        }
         if (!committed.ok() && committed.code() != Code::kUnavailable) {
             quarantine(committed);
             co_return committed;
@@ -648,6 +699,9 @@ async::Task<Status> RaftGroup::persist() {
 Status RaftGroup::sweep(std::size_t count_max) {
     if (apply_.is_in_batch()) {
         return {Code::kUnavailable, "a batch is being applied"};
+    }
+    if (is_installing_) {
+        return being_replaced();
     }
     const Status swept = shard_->sweep_compacted(count_max);
     if (!swept.ok()) {
@@ -667,6 +721,7 @@ void RaftGroup::release_log() {
 
 async::Task<Status> RaftGroup::stop() {
     refuse_proposals();
+    apply_.stop_waiting();
     if (!is_alone_ && !lost_at_) {
         lost_at_ = shared_.env.clock.now();
     }
@@ -680,9 +735,12 @@ async::Task<Status> RaftGroup::stop() {
     is_closed_ = true;
     if (!is_quarantined_) {
         const Status committed = co_await shard_->finish_batch_when_ready();
-        if (!committed.ok()) {
+        if (!committed.ok() && committed.code() != Code::kDiskFull) {
             quarantine(committed);
         }
+    }
+    if (is_engine_closed_) {
+        co_return Status();
     }
     co_return co_await engine_->close();
 }

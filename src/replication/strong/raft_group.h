@@ -190,7 +190,8 @@ public:
     // Suspends: until the change is applied here, and a joint configuration left.
     // Errors: see raft/membership.h; kUnavailable with an unknown effect when leadership was lost.
     async::Task<Status> change_membership(raft::ConfChange change);
-    // Errors: see raft/transfer.h. Returns before it has happened.
+    // Errors: see raft/transfer.h; kUnavailable: the heir lags behind. Returns before it has
+    // happened.
     Status transfer_leader(NodeId heir);
 
     // ---- upkeep, for the host and its maintenance ----
@@ -218,6 +219,11 @@ public:
     async::Task<Status> abandon();
 
 private:
+    // A log that cannot take so much, the largest value by default, is as good as full: it still
+    // takes small commands, and refuses large ones.
+    static constexpr std::size_t kRoomWanted = 16U << 20U;
+    // How long after an attempt to hand over, because the disk is full, the next one is made.
+    static constexpr Duration kHandOverPause = std::chrono::seconds(5);
     // Proposals of a leader that lost its place are told "unknown" after so long, when no other
     // leader has said what became of them.
     static constexpr Duration kLostPatience = std::chrono::seconds(3);
@@ -262,6 +268,8 @@ private:
     void note_role(const raft::SoftState& soft);
     void send(const std::vector<raft::Message>& messages);
     void write_ready();
+    void hand_over_when_full();
+    [[nodiscard]] bool is_out_of_room() const;
     Status append_to_log(const raft::Ready& ready);
     void persisted_through(std::uint64_t write);
     void on_durable(Index last) override;
@@ -311,6 +319,7 @@ private:
     RevisionWaiters waiters_;  // for revisions that sessions have seen elsewhere
     std::vector<ConfWaiter*> conf_waiters_;
     std::optional<MonotonicTime> lost_at_;  // when leadership with proposals under way was lost
+    std::optional<MonotonicTime> handed_over_at_;  // for want of room on the disk
     MonotonicTime batch_began_;
 
     Index recovered_last_;      // of the last entry that the log has shown
@@ -327,6 +336,7 @@ private:
     async::Event caught_up_;
     ReceivedState* received_ = nullptr;  // waits to be installed
     bool is_installing_ = false;         // the engine is being replaced: nothing else may happen
+    bool is_engine_closed_ = false;      // by an install, also by one that failed then
     async::Event installed_;
     // Around users of the shard; another one with each state that is installed.
     std::unique_ptr<async::Gate> gate_;

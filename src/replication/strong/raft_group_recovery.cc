@@ -12,6 +12,9 @@
 namespace kvstore::replication {
 namespace {
 
+// Entries that an heir may lack. A busy follower lacks some, one whose disk is full ever more.
+constexpr std::uint64_t kHeirLagMax = 256;
+
 std::string shard_name(GroupId id) {
     return "shard " + std::to_string(id.value());
 }
@@ -225,6 +228,13 @@ async::Task<Status> RaftGroup::change_membership(raft::ConfChange change) {
 Status RaftGroup::transfer_leader(NodeId heir) {
     if (!node_) {
         return {Code::kInvalidArgument, "the group has one member"};
+    }
+    // While it catches up nobody would take writes; one with a full disk never does.
+    const raft::NodeStatus status = node_->status();
+    for (const raft::PeerStatus& peer : status.peers) {
+        if (peer.id == heir && peer.match.value() + kHeirLagMax < status.last_index.value()) {
+            return {Code::kUnavailable, "the heir is too far behind"};
+        }
     }
     propose_gathered();
     Status begun = node_->transfer_leader(heir);

@@ -13,7 +13,7 @@ Result<std::unique_ptr<storage::SnapshotSource>> RaftGroup::snapshot_source() {
     }
     const Status committed = shard_->finish_batch();
     if (!committed.ok()) {
-        if (committed.code() != Code::kUnavailable) {
+        if (committed.code() != Code::kUnavailable && committed.code() != Code::kDiskFull) {
             quarantine(committed);
         }
         return Status(Code::kUnavailable, std::string(committed.message()));
@@ -79,6 +79,7 @@ async::Task<Status> RaftGroup::replace_state() {
     }
     co_await apply_.pause();
     co_await gate_->close();
+    is_engine_closed_ = true;
     const Status closed = co_await engine_->close();
     if (!closed.ok()) {
         log_warning("closing a replaced engine failed", {{"reason", closed.to_string()}});
@@ -95,6 +96,7 @@ async::Task<Status> RaftGroup::replace_state() {
     }
     shard_ = *std::move(opened);
     engine_ = std::move(engine);
+    is_engine_closed_ = false;
     apply_.attach(engine_.get(), shard_.get(), **std::move(loaded));
     is_alone_ = apply_.meta().is_alone(shared_.self);
     shared_.clock.restore(shard_->state().last_stamp);

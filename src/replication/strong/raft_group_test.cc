@@ -531,6 +531,33 @@ TEST_F(ReplicationGroup, TheFirstReasonOfItsEndStays) {
     machine_.disk_faults() = {};
 }
 
+// The engine, not the log, finds the disk full for a while.
+TEST_F(SlowReplicationGroup, WaitsForSpaceInsteadOfGivingTheShardUp) {
+    open();
+    faults_.commit = Status(Code::kDiskFull, "no space");
+    put("during", "1");
+    world_.run_for(seconds(1));
+
+    EXPECT_TRUE(group_->health().ok()) << group_->health().to_string();
+    const Told& refused = propose(put_of("k", "v"));
+    EXPECT_EQ(refused.refusal.code(), Code::kDiskFull);
+    EXPECT_EQ(refused.refusal.effect(), Effect::kNone);
+
+    faults_.commit = Status();
+    world_.run_for(seconds(1));
+    EXPECT_TRUE(put("after", "2").is_done());
+    EXPECT_TRUE(stop().ok());
+}
+
+TEST_F(SlowReplicationGroup, StopsWhileItWaitsForSpace) {
+    open();
+    faults_.commit = Status(Code::kDiskFull, "no space");
+    put("during", "2");
+    world_.run_for(seconds(1));
+
+    EXPECT_TRUE(stop().ok());
+}
+
 TEST_F(ReplicationGroup, ReleasesTheLogOnlyUpToWhatItsEngineMadeDurable) {
     open();
     for (int i = 0; i < 30; ++i) {

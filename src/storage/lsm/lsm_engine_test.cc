@@ -50,6 +50,21 @@ TEST_F(LsmEngineTest, KeepsACommitThatWasPersisted) {
     EXPECT_EQ(find(Table::kCurrent, "a"), "1");
 }
 
+// A replica whose state is replaced by a received one is still asked for its figures.
+TEST_F(LsmEngineTest, TellsNothingOnceItIsClosed) {
+    open();
+    engine().put(Table::kCurrent, "a", "1");
+    commit(1);
+    persist();
+    EXPECT_GT(engine().statistics().disk_bytes, 0U);
+
+    ASSERT_TRUE(run(engine().close()).ok());
+
+    EXPECT_EQ(engine().statistics().disk_bytes, 0U);
+    EXPECT_EQ(engine().statistics().key_count, 0U);
+    engine_.reset();
+}
+
 TEST_F(LsmEngineTest, FallsBackToTheDurableIndexAfterACrash) {
     open();
     engine().put(Table::kCurrent, "a", "1");

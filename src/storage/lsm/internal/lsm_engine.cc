@@ -467,6 +467,9 @@ async::Task<Status> LsmEngine::compact() {
 }
 
 EngineStatistics LsmEngine::statistics() const {
+    if (is_closing_.load()) {
+        return {};
+    }
     const DatabaseEvents& events = database_->events();
     return EngineStatistics{
         .key_count = database_->property("rocksdb.estimate-num-keys"),
