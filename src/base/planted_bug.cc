@@ -24,12 +24,13 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(PlantedBug::kCou
     "snapshot-skip-block-check",
     "group-acknowledges-before-durable",
     "group-forgets-applied-index",
+    "sleepers-miss-leaders-death",
+    "memory-snapshot-misses-preimage",
+    "memory-forgets-applied-index",
     "mvcc-digest-not-rolled",
     "mvcc-expiry-ignores-stamp",
     "mvcc-revision-skips-on-noop",
     "mvcc-forget-applied-index",
-    "memory-snapshot-misses-preimage",
-    "memory-forgets-applied-index",
 };
 static_assert(!kNames.back().empty(), "every planted bug has a name");
 

@@ -35,6 +35,7 @@ enum class PlantedBug : std::uint8_t {
     // ---- groups ----
     kGroupAcknowledgesBeforeDurable,  // applied and answered when appended, before the disk has it
     kGroupForgetsAppliedIndex,        // replays what the engine holds already
+    kSleepersMissLeadersDeath,        // groups that sleep are not woken when their leader is gone
     // ---- memory engine ----
     kMemorySnapshotMissesPreimage,  // writes during a snapshot show up in it
     kMemoryForgetsAppliedIndex,     // opens a snapshot and applies the whole log again

@@ -44,7 +44,9 @@ Status check_replica(replication::Group& group) {
     if (group.can_read_now()) {
         return {};
     }
-    KVSTORE_CHECK_OK(group.health());
+    if (!group.has_sound_state()) {
+        return group.health();
+    }
     if (group.shard().applied_index() == Index()) {
         return {Code::kUnavailable, "this replica was not sent the shard's state yet"};
     }

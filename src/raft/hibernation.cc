@@ -85,4 +85,15 @@ void wake_all(Core& core) {
     }
 }
 
+void doubt_leader(Core& core) {
+    if (!core.asleep) {
+        return;
+    }
+    const bool follows = !core.is_leader();
+    wake_all(core);
+    if (follows) {
+        core.election_elapsed = core.config.election_ticks;
+    }
+}
+
 }  // namespace kvstore::raft

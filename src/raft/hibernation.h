@@ -3,8 +3,8 @@
 // A leader whose peers hold everything and that has nothing under way says so in a last
 // heartbeat. Whoever agrees sleeps with it; whoever missed it times out, asks for
 // votes, and thereby wakes the others. A member that sleeps cannot notice that its
-// leader has died: the host, which watches nodes, calls Node::wake() for every group
-// that such a node led.
+// leader has died: the host, which watches nodes, calls Node::doubt_leader() for every
+// group that such a node led.
 #pragma once
 
 #include "raft/internal/core.h"
@@ -18,5 +18,9 @@ void follow_into_sleep(Core& core, const Message& message);
 void wake(Core& core);
 // And its peers hear of it.
 void wake_all(Core& core);
+// Wakes a member of which the host says that nothing has come from its leader's node for an
+// election timeout: the time asleep counts as silence, and an election may begin as soon as
+// chance has it.
+void doubt_leader(Core& core);
 
 }  // namespace kvstore::raft

@@ -329,6 +329,12 @@ void Node::wake() {
     }
 }
 
+void Node::doubt_leader() {
+    if (!core_->quarantined) {
+        raft::doubt_leader(*core_);
+    }
+}
+
 void Node::quarantine(std::string reason) {
     raft::quarantine(*core_, std::move(reason));
 }
@@ -355,6 +361,10 @@ Index Node::commit_index() const {
 
 bool Node::is_quarantined() const {
     return core_->quarantined;
+}
+
+bool Node::is_asleep() const {
+    return core_->asleep;
 }
 
 std::optional<Term> Node::term_at(Index index) const {

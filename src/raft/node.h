@@ -81,8 +81,11 @@ public:
     void report_snapshot(NodeId peer, SnapshotOutcome outcome);
     // Entries that the LogView was asked for are at hand now.
     void on_log_loaded();
-    // The host saw a node die, or has work for this group.
+    // The host has work for this group.
     void wake();
+    // Nothing has come from the leader's node for an election timeout, or, where this member
+    // leads, from another member's. Only a group that sleeps needs to be told.
+    void doubt_leader();
     // The host found this member's data to be broken, or failed to write it: it must not
     // take part any longer.
     void quarantine(std::string reason);
@@ -108,6 +111,8 @@ public:
     [[nodiscard]] Index commit_index() const;
     [[nodiscard]] bool is_leader() const { return role() == Role::kLeader; }
     [[nodiscard]] bool is_quarantined() const;
+    // Time stands still for this member.
+    [[nodiscard]] bool is_asleep() const;
     [[nodiscard]] NodeStatus status() const;
     // None outside [first - 1, last].
     [[nodiscard]] std::optional<Term> term_at(Index index) const;

@@ -94,6 +94,9 @@ public:
 
     // Why the replica here takes no part any more; ok while it does, and without one.
     [[nodiscard]] virtual const Status& health() const = 0;
+    // Whether what shard() shows may be shown, as old as it may be: also while a replica takes no
+    // part for reasons of its log alone.
+    [[nodiscard]] virtual bool has_sound_state() const { return health().ok(); }
 };
 
 }  // namespace kvstore::replication

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "replication/shard_folder.h"
 #include "replication/strong/maintenance.h"
+#include "replication/strong/node_watch.h"
 #include "replication/strong/raft_group.h"
 #include "replication/strong/routes.h"
 #include "replication/strong/state_exchange.h"
@@ -48,13 +49,44 @@ async::Task<Status> check_log_exists(env::Disk* disk) {
                      "data directory from a backup");
 }
 
+struct HostInstruments {
+    metrics::Gauge* sleeping_groups = nullptr;  // null: not measured
+    metrics::Gauge* log_full = nullptr;
+};
+
+HostInstruments add_instruments(metrics::Registry* registry) {
+    if (registry == nullptr) {
+        return {};
+    }
+    return {.sleeping_groups = &registry->add_gauge("kvstore_raft_groups_asleep",
+                                                    "Replicas here whose idle groups sleep."),
+            .log_full = &registry->add_gauge("kvstore_wal_disk_full",
+                                             "1 while the disk has no room for the log, else 0.")};
+}
+
+// Adds the nodes with the group's other members; each once.
+void add_members(const RaftGroup& group, NodeId self, std::vector<NodeId>& nodes) {
+    const raft::ConfState& members = group.configuration();
+    for (const auto* const some : {&members.voters, &members.learners}) {
+        for (const NodeId node : *some) {
+            if (node != self && std::ranges::find(nodes, node) == nodes.end()) {
+                nodes.push_back(node);
+            }
+        }
+    }
+}
+
 struct Replica {
     ShardDescription description;
     std::unique_ptr<RaftGroup> group;
     std::unique_ptr<Maintenance> maintenance;
 };
 
-class NodeHost final : public Host, private RaftLink, private StateOwner, private rpc::Service {
+class NodeHost final : public Host,
+                       private RaftLink,
+                       private StateOwner,
+                       private WatchedNodes,
+                       private rpc::Service {
 public:
     NodeHost(env::Env& env, HostOptions options)
         : env_(env),
@@ -73,11 +105,14 @@ public:
                               .locate = std::move(options_.locate),
                               .bytes_max = options_.proposal_bytes_max}),
           gate_(env.scheduler),
+          instruments_(add_instruments(options_.registry)),
           tick_gate_(env.scheduler) {
         if (options_.transport != nullptr) {
             StateOwner& owner = *this;
             exchange_.emplace(env, owner, *options_.transport, options_.self);
             options_.transport->add_service(wire::kRaftTopic, this);
+            WatchedNodes& watched = *this;
+            watch_.emplace(*options_.transport, watched, options_.timing.election_ticks);
         }
     }
 
@@ -102,6 +137,7 @@ public:
     [[nodiscard]] storage::WalStatistics wal_statistics() const override {
         return wal_ ? wal_->statistics() : storage::WalStatistics{};
     }
+    [[nodiscard]] Status log_health() const override { return shared_.log_health(); }
     [[nodiscard]] std::uint64_t memory_bytes() const override;
     std::vector<ShardStatistics> statistics() override;
     async::Task<Status> stop() override;
@@ -121,6 +157,8 @@ private:
                                          Bytes header,
                                          std::unique_ptr<rpc::IncomingStream> stream) override;
     void on_peer_state(NodeId peer, bool is_connected) override;
+    void on_node_silent(NodeId peer) override;
+    void on_node_changed(NodeId peer) override;
     RaftGroup* find_replica(ShardId shard, ShardDescription* description) override;
     async::Task<Result<std::unique_ptr<storage::Engine>>> open_engine(ShardDescription description,
                                                                       std::string folder) override;
@@ -133,6 +171,8 @@ private:
     async::Task<Status> persist_every();
     async::Task<Status> compact_every();
     async::Task<void> tick_loop();
+    void tick();
+    void look_for_room();
     async::Task<void> release_loop();
     void shorten_log();
     void add(ShardDescription description, std::unique_ptr<RaftGroup> group);
@@ -153,9 +193,12 @@ private:
     async::Gate gate_;
     std::optional<StateExchange> exchange_;  // none without peers
     std::vector<raft::Message> inbox_;       // of one call of on_messages(), to keep its capacity
+    std::optional<NodeWatch> watch_;         // none without peers
+    HostInstruments instruments_;
     // Time goes on for groups until the last of them has stopped.
     async::Gate tick_gate_;
     bool is_ticking_over_ = false;
+    bool is_log_full_ = false;  // as was said last
     bool is_recovered_ = false;
     bool is_stopping_ = false;
 
@@ -460,10 +503,57 @@ RaftGroup* NodeHost::find_replica(ShardId shard, ShardDescription* description) 
 async::Task<void> NodeHost::tick_loop() {
     while (!is_ticking_over_) {
         co_await env_.clock.sleep(options_.timing.tick);
-        for (auto& [id, replica] : replicas_) {
-            replica.group->tick();
+        tick();
+    }
+}
+
+// All groups in one turn, so that what they say to a node leaves in one message.
+void NodeHost::tick() {
+    look_for_room();
+    std::vector<NodeId> asleep_with;
+    std::int64_t asleep = 0;
+    for (auto& [id, replica] : replicas_) {
+        replica.group->tick();
+        if (replica.group->is_asleep()) {
+            ++asleep;
+            add_members(*replica.group, options_.self, asleep_with);
         }
-        routes_.tick();
+    }
+    if (watch_) {
+        watch_->tick(asleep_with,
+                     {.incarnation = shared_.incarnation, .withdrawals = shared_.withdrawals});
+    }
+    if (instruments_.sleeping_groups != nullptr) {
+        instruments_.sleeping_groups->set(asleep);
+        instruments_.log_full->set(is_log_full_ ? 1 : 0);
+    }
+    routes_.tick();
+}
+
+void NodeHost::look_for_room() {
+    if (is_log_full_ == shared_.is_log_full()) {
+        return;
+    }
+    is_log_full_ = !is_log_full_;
+    if (is_log_full_) {
+        log_warning(
+            "the disk has no room for the log; this node takes no writes and leads nothing "
+            "that another node can lead, until there is room",
+            {{"node", options_.self.value()}});
+    } else {
+        log_info("the disk has room for the log again", {{"node", options_.self.value()}});
+    }
+}
+
+void NodeHost::on_node_silent(NodeId peer) {
+    for (auto& [id, replica] : replicas_) {
+        replica.group->on_node_silent(peer);
+    }
+}
+
+void NodeHost::on_node_changed(NodeId peer) {
+    for (auto& [id, replica] : replicas_) {
+        replica.group->on_node_changed(peer);
     }
 }
 

@@ -58,7 +58,7 @@ struct HostSettings {
     // propose() answers kOverloaded.
     std::uint64_t proposal_bytes_max = 256ULL << 20U;
     NodeId self{1};
-    RaftTiming timing;
+    RaftTiming timing{.hibernate_after_ticks = 30};
     // The way to other nodes; null: there are none.
     rpc::Transport* transport = nullptr;
     // Where the groups' instruments are added; null: nowhere.
@@ -151,6 +151,9 @@ public:
     // What the shards on the memory engine hold in memory. Cheap.
     [[nodiscard]] virtual std::uint64_t memory_bytes() const = 0;
     [[nodiscard]] virtual storage::WalStatistics wal_statistics() const = 0;
+    // Whether the log takes writes. Errors: kDiskFull: not until there is room, and what this node
+    // leads goes to others meanwhile; kUnavailable: it has failed, and will not before a restart.
+    [[nodiscard]] virtual Status log_health() const = 0;
     [[nodiscard]] virtual std::vector<ShardStatistics> statistics() = 0;
 
     // Finishes what was proposed, persists where no log holds it, ends. Proposals are refused from

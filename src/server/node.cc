@@ -187,7 +187,8 @@ std::vector<rest::ReadyCheck> Node::ready_checks() {
     const Status serving =
         is_stopping_ ? Status(Code::kUnavailable, "the server is stopping") : Status();
     std::vector<rest::ReadyCheck> checks{{.name = "serving", .status = serving},
-                                         {.name = "shards", .status = shards}};
+                                         {.name = "shards", .status = shards},
+                                         {.name = "log", .status = host_->log_health()}};
     if (cluster_ != nullptr) {
         checks.push_back({.name = "membership", .status = cluster_->standing()});
     }

@@ -12,9 +12,6 @@
 namespace kvstore::replication {
 namespace {
 
-// Short, so that stopping never waits for a long interval.
-constexpr Duration kNap = std::chrono::milliseconds(100);
-
 // A proposal whose outcome only matters as "done" or "failed".
 class Awaited final : public Proposal {
 public:
@@ -34,7 +31,13 @@ private:
 }  // namespace
 
 Maintenance::Maintenance(env::Env& env, RaftGroup& group, MaintenanceOptions options)
-    : env_(env), group_(group), options_(options), gate_(env.scheduler) {}
+    : env_(env),
+      group_(group),
+      options_(options),
+      gate_(env.scheduler),
+      expiry_nap_(env),
+      compaction_nap_(env),
+      snapshot_nap_(env) {}
 
 void Maintenance::start() {
     gate_.spawn(expire_loop());
@@ -47,11 +50,31 @@ async::Task<void> Maintenance::stop() {
     co_await gate_.close();
 }
 
-async::Task<bool> Maintenance::pause(Duration span) {
-    const MonotonicTime until = env_.clock.now() + span;
-    while (!is_stopping_ && env_.clock.now() < until) {
-        const Duration nap = std::min(kNap, until - env_.clock.now());
-        co_await env_.clock.sleep(nap);
+void Maintenance::request_stop() {
+    is_stopping_ = true;
+    for (Nap* const nap : {&expiry_nap_, &compaction_nap_, &snapshot_nap_}) {
+        nap->cut_short();
+    }
+}
+
+void Maintenance::request_snapshot() {
+    snapshot_is_wanted_ = true;
+    snapshot_nap_.cut_short();
+}
+
+async::Task<void> Maintenance::Nap::wait_until(MonotonicTime when) {
+    is_over_.reset();
+    env::TimerId timer;
+    if (when != MonotonicTime::max()) {
+        timer = env_.clock.start_timer(when, [this] { is_over_.set(); });
+    }
+    co_await is_over_;
+    env_.clock.cancel_timer(timer);
+}
+
+async::Task<bool> Maintenance::pause(Nap* nap, Duration span) {
+    if (!is_stopping_) {
+        co_await nap->wait_until(env_.clock.now() + span);
     }
     co_return !is_stopping_;
 }
@@ -65,12 +88,15 @@ async::Task<Status> Maintenance::propose_and_wait(const mvcc::Command* command) 
 // ---- expiry ----
 
 async::Task<void> Maintenance::expire_loop() {
+    bool is_due = false;
     while (true) {
-        const bool go_on = co_await pause(options_.expiry_interval);
+        const bool go_on = co_await pause(
+            &expiry_nap_, is_due ? options_.expiry_interval : options_.quiet_interval);
         if (!go_on) {
             co_return;
         }
-        bool more = group_.shard().state().expiring_key_count > 0 && group_.is_leader();
+        is_due = group_.shard().state().expiring_key_count > 0 && group_.is_leader();
+        bool more = is_due;
         while (more && !is_stopping_) {
             more = co_await expire_some();
         }
@@ -90,7 +116,7 @@ async::Task<bool> Maintenance::expire_some() {
             log_warning("looking for expired keys failed",
                         {{"shard", group_.id().value()}, {"reason", found.status().to_string()}});
         }
-        co_await pause(kAfterFailure);
+        co_await pause(&expiry_nap_, kAfterFailure);
         co_return false;
     }
     if (found->empty()) {
@@ -122,7 +148,7 @@ async::Task<Status> Maintenance::propose_expiry(std::vector<mvcc::ExpiredKey> ex
 
 async::Task<void> Maintenance::compact_loop() {
     while (true) {
-        const bool go_on = co_await pause(options_.compaction_interval);
+        const bool go_on = co_await pause(&compaction_nap_, options_.compaction_interval);
         if (!go_on) {
             co_return;
         }
@@ -182,8 +208,8 @@ async::Task<bool> Maintenance::pause_until_snapshot() {
     const MonotonicTime until = options_.snapshot_interval.count() > 0
                                     ? env_.clock.now() + options_.snapshot_interval
                                     : MonotonicTime::max();
-    while (!is_stopping_ && !snapshot_is_wanted_ && env_.clock.now() < until) {
-        co_await env_.clock.sleep(kNap);
+    if (!is_stopping_ && !snapshot_is_wanted_) {
+        co_await snapshot_nap_.wait_until(until);
     }
     co_return !is_stopping_;
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "async/sync.h"
 #include "async/task.h"
 #include "base/time.h"
 #include "mvcc/shard.h"
@@ -15,6 +16,8 @@ struct MaintenanceOptions {
     Duration snapshot_interval;  // 0: only those that are asked for
     // When records that have run out are looked for. TTL promises at most one second.
     Duration expiry_interval = std::chrono::milliseconds(100);
+    // The same while no record has a time to live, or another node leads.
+    Duration quiet_interval = std::chrono::milliseconds(500);
     Duration compaction_interval = std::chrono::seconds(5);
 };
 
@@ -33,8 +36,8 @@ public:
 
     void start();
     // Makes a snapshot soon, whatever the interval.
-    void request_snapshot() { snapshot_is_wanted_ = true; }
-    void request_stop() { is_stopping_ = true; }
+    void request_snapshot();
+    void request_stop();
     // Suspends: until the loops have ended.
     async::Task<void> stop();
 
@@ -46,6 +49,19 @@ private:
     static constexpr Duration kAfterFailure = std::chrono::seconds(5);
     static constexpr std::size_t kSweepBatch = 512;
 
+    // A sleep of one loop that can be cut short. It costs nothing while it lasts.
+    class Nap {
+    public:
+        explicit Nap(env::Env& env) : env_(env), is_over_(env.scheduler) {}
+        // Suspends: until then, or cut_short(). Requires: nobody else waits.
+        async::Task<void> wait_until(MonotonicTime when);
+        void cut_short() { is_over_.set(); }
+
+    private:
+        env::Env& env_;
+        async::Event is_over_;
+    };
+
     async::Task<void> expire_loop();
     async::Task<void> compact_loop();
     async::Task<void> snapshot_loop();
@@ -54,14 +70,17 @@ private:
     async::Task<void> compact_history();
     async::Task<void> sweep();
     async::Task<Status> propose_and_wait(const mvcc::Command* command);
-    // Waits for `span` or until stop(). Returns: whether to go on.
-    async::Task<bool> pause(Duration span);
+    // Waits for `span` or until request_stop(). Returns: whether to go on.
+    async::Task<bool> pause(Nap* nap, Duration span);
     async::Task<bool> pause_until_snapshot();
 
     env::Env& env_;
     RaftGroup& group_;
     MaintenanceOptions options_;
     async::Gate gate_;
+    Nap expiry_nap_;
+    Nap compaction_nap_;
+    Nap snapshot_nap_;
     bool snapshot_is_wanted_ = false;
     bool is_stopping_ = false;
 };

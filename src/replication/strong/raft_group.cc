@@ -212,6 +212,7 @@ void RaftGroup::pump() {
         take(node_->ready());
     }
     is_pumping_ = false;
+    hand_over_.on_committed(node_->commit_index(), shared_.env.clock.now());
     if (node_->is_quarantined() && !is_quarantined_ && health_.ok()) {
         quarantine({Code::kCorruption, node_->status().quarantine_reason});
     }
@@ -248,6 +249,7 @@ void RaftGroup::note_role(const raft::SoftState& soft) {
     if (watcher_ != nullptr) {
         watcher_->on_leader_change();
     }
+    hand_over_.forget();
     if (soft.role == raft::Role::kLeader) {
         lost_at_.reset();
         shared_.clock.restore(shard_->state().last_stamp);
@@ -329,6 +331,9 @@ Status RaftGroup::append_to_log(const raft::Ready& ready) {
                                                   .data = entry.data.view()}));
         }
     }
+    if (!ready.append.empty() && node_->is_leader()) {
+        hand_over_.on_append(log_.last_index(), shared_.env.clock.now());
+    }
     return {};
 }
 
@@ -350,10 +355,11 @@ void RaftGroup::persisted_through(std::uint64_t write) {
     pump();
 }
 
-void RaftGroup::on_durable(Index /*last*/) {
+void RaftGroup::on_durable(Index last) {
     if (!node_ || is_closed_) {
         return;
     }
+    hand_over_.on_durable(last, shared_.env.clock.now());
     if (shared_.commit_latency != nullptr && !pending_.empty()) {
         const MonotonicTime now = shared_.env.clock.now();
         shared_.commit_latency->record(static_cast<std::uint64_t>((now - batch_began_).count()));
@@ -367,6 +373,10 @@ void RaftGroup::on_durable(Index /*last*/) {
 
 void RaftGroup::step(raft::Message message) {
     if (!node_ || is_closed_ || is_quarantined_) {
+        return;
+    }
+    if (message.kind == raft::MessageKind::kTimeoutNow &&
+        hand_over_.refuses(is_out_of_room(), shared_.env.clock.now())) {
         return;
     }
     std::size_t bytes = 0;
@@ -396,6 +406,10 @@ void RaftGroup::tick() {
     if (!node_ || is_closed_ || is_quarantined_) {
         return;
     }
+    consider_handing_over();
+    if (is_asleep() && reads_.empty() && !lost_at_ && unwritten_.empty()) {
+        return;
+    }
     node_->tick();
     const MonotonicTime now = shared_.env.clock.now();
     const Duration election = shared_.timing.tick * shared_.timing.election_ticks;
@@ -405,42 +419,7 @@ void RaftGroup::tick() {
         fail_pending({Code::kUnavailable, "leadership was lost before the outcome was known"});
     }
     write_ready();
-    hand_over_when_full();
     pump();
-}
-
-bool RaftGroup::is_out_of_room() const {
-    return apply_.is_out_of_room() ||
-           (shared_.wal != nullptr &&
-            shared_.wal->check_append(kRoomWanted, shared_.gathered_bytes).code() ==
-                Code::kDiskFull);
-}
-
-// A leader whose disk is full takes no writes, and others could. It may be alone with that: they
-// are asked in turn, and each that cannot either passes it on.
-void RaftGroup::hand_over_when_full() {
-    if (is_alone_ || !takes_proposals() || !is_out_of_room()) {
-        return;
-    }
-    const MonotonicTime now = shared_.env.clock.now();
-    if (handed_over_at_ && now - *handed_over_at_ < kHandOverPause) {
-        return;
-    }
-    const std::vector<raft::PeerStatus> peers = node_->status().peers;
-    const raft::PeerStatus* heir = nullptr;
-    for (const raft::PeerStatus& peer : peers) {
-        const bool may_lead = !peer.learner && peer.recently_active && peer.id != shared_.self;
-        if (may_lead && (heir == nullptr || peer.match > heir->match)) {
-            heir = &peer;
-        }
-    }
-    if (heir == nullptr) {
-        return;
-    }
-    handed_over_at_ = now;
-    const Status begun = transfer_leader(heir->id);
-    log_warning("the disk is full; another replica is to lead the shard",
-                {{"shard", id_.value()}, {"heir", heir->id.value()}, {"begun", begun.to_string()}});
 }
 
 void RaftGroup::wake() {
@@ -453,6 +432,7 @@ void RaftGroup::wake() {
 void RaftGroup::on_peer_state(NodeId peer, bool is_connected) {
     if (node_ && !is_closed_ && !is_connected) {
         node_->report_unreachable(peer);
+        on_node_changed(peer);
         run_soon();
     }
 }
@@ -501,6 +481,14 @@ void RaftGroup::on_applied(Index index) {
     }
     reads_.on_applied(index);
     waiters_.on_applied(shard_->state().revision);
+    if (apply_.meta().term > served_term_) {
+        // Who was asked before leads no more, or could not answer yet.
+        served_term_ = apply_.meta().term;
+        const MonotonicTime now = shared_.env.clock.now();
+        if (reads_.retry(now, now)) {
+            run_soon();
+        }
+    }
     pump();
 }
 
@@ -530,6 +518,7 @@ void RaftGroup::on_log_failed(const Status& why) {
     if (health_.ok()) {
         health_ = why;
     }
+    ++shared_.withdrawals;
     log_error("the log has failed; this replica takes no more writes",
               {{"shard", id_.value()}, {"reason", why.to_string()}});
     if (node_) {
@@ -551,6 +540,7 @@ void RaftGroup::quarantine(const Status& why) {
     }
     is_quarantined_ = true;
     health_ = why;
+    ++shared_.withdrawals;
     log_error("shard quarantined",
               {{"shard", id_.value()},
                {"reason", why.to_string()},
@@ -616,7 +606,7 @@ Duration RaftGroup::staleness() const {
 }
 
 async::Task<Status> RaftGroup::wait_applied(Revision revision, async::Deadline deadline) {
-    if (!health_.ok()) {
+    if (is_quarantined_) {
         co_return health_;
     }
     if (is_stopping_) {
@@ -625,6 +615,9 @@ async::Task<Status> RaftGroup::wait_applied(Revision revision, async::Deadline d
     const Revision here = shard_->state().revision;
     if (here >= revision) {
         co_return Status();
+    }
+    if (!health_.ok()) {
+        co_return health_;
     }
     const std::string missing = "this replica is at revision " + std::to_string(here.value()) +
                                 " and the session has seen " + std::to_string(revision.value());
@@ -722,6 +715,7 @@ void RaftGroup::release_log() {
 async::Task<Status> RaftGroup::stop() {
     refuse_proposals();
     apply_.stop_waiting();
+    ++shared_.withdrawals;
     if (!is_alone_ && !lost_at_) {
         lost_at_ = shared_.env.clock.now();
     }

@@ -32,6 +32,7 @@
 #include "replication/strong/apply_loop.h"
 #include "replication/strong/entry_payload.h"
 #include "replication/strong/group_meta.h"
+#include "replication/strong/hand_over.h"
 #include "replication/strong/raft_log.h"
 #include "replication/strong/read_rounds.h"
 #include "replication/strong/revision_waiters.h"
@@ -92,6 +93,11 @@ struct GroupShared {
     std::size_t gathered_bytes = 0;  // of proposals that go to the log at the end of this turn
     // Of a group's entries that stay in memory for peers that are behind.
     std::size_t log_bytes_max = 8U << 20U;
+    std::uint64_t withdrawals = 0;  // rises when a group ends its part (node_watch.h)
+
+    // Whether the log takes another entry of a usual size. Errors: as storage::Wal::check_append().
+    [[nodiscard]] Status log_health() const;
+    [[nodiscard]] bool is_log_full() const { return log_health().code() == Code::kDiskFull; }
     metrics::Histogram* commit_latency = nullptr;  // null: not measured
 };
 
@@ -142,6 +148,7 @@ public:
     [[nodiscard]] mvcc::Shard& shard() override { return *shard_; }
     [[nodiscard]] async::Gate& gate() override { return *gate_; }
     [[nodiscard]] const Status& health() const override { return health_; }
+    [[nodiscard]] bool has_sound_state() const override { return !is_quarantined_; }
 
     // ---- recovery, for the host: what the log holds, in its order, then begin() ----
 
@@ -172,8 +179,12 @@ public:
     //           way).
     async::Task<Status> install_snapshot(raft::Message message, ReceivedState* state);
     void on_peer_state(NodeId peer, bool is_connected);
-    // A node died, or this one wants to be awake.
     void wake();
+    // Costs no tick and says nothing: somebody else watches over the other members' nodes, and
+    // tells what he finds.
+    [[nodiscard]] bool is_asleep() const;
+    void on_node_silent(NodeId peer);
+    void on_node_changed(NodeId peer);
 
     // ---- leadership and membership, for the host ----
 
@@ -219,11 +230,6 @@ public:
     async::Task<Status> abandon();
 
 private:
-    // A log that cannot take so much, the largest value by default, is as good as full: it still
-    // takes small commands, and refuses large ones.
-    static constexpr std::size_t kRoomWanted = 16U << 20U;
-    // How long after an attempt to hand over, because the disk is full, the next one is made.
-    static constexpr Duration kHandOverPause = std::chrono::seconds(5);
     // Proposals of a leader that lost its place are told "unknown" after so long, when no other
     // leader has said what became of them.
     static constexpr Duration kLostPatience = std::chrono::seconds(3);
@@ -268,14 +274,19 @@ private:
     void note_role(const raft::SoftState& soft);
     void send(const std::vector<raft::Message>& messages);
     void write_ready();
-    void hand_over_when_full();
-    [[nodiscard]] bool is_out_of_room() const;
+    // The disk has no space for the log, or for the engine.
+    [[nodiscard]] bool is_out_of_room() const {
+        return apply_.is_out_of_room() || shared_.is_log_full();
+    }
     Status append_to_log(const raft::Ready& ready);
     void persisted_through(std::uint64_t write);
     void on_durable(Index last) override;
     void on_log_failed(const Status& why) override;
     void begin_reads();
     void fail_reads(const Status& why);
+    void consider_handing_over();
+    // The log is full, and another member may be better off.
+    [[nodiscard]] bool gives_way() const;
 
     // ---- applying ----
     Proposal* take_proposal(Index index, Term term) override;
@@ -316,11 +327,12 @@ private:
     std::deque<raft::Ready> unwritten_;  // not in the log yet; waiting only while the disk is full
     std::deque<Persisting> persisting_;
     ReadRounds reads_;
+    HandOver hand_over_;
     RevisionWaiters waiters_;  // for revisions that sessions have seen elsewhere
     std::vector<ConfWaiter*> conf_waiters_;
     std::optional<MonotonicTime> lost_at_;  // when leadership with proposals under way was lost
-    std::optional<MonotonicTime> handed_over_at_;  // for want of room on the disk
     MonotonicTime batch_began_;
+    Term served_term_;  // of the newest leader of which an entry is applied
 
     Index recovered_last_;      // of the last entry that the log has shown
     bool is_continued_ = true;  // by the recovered log, what the engine holds

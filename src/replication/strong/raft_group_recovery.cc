@@ -242,12 +242,63 @@ Status RaftGroup::transfer_leader(NodeId heir) {
     return begun;
 }
 
+void RaftGroup::consider_handing_over() {
+    if (is_alone_ || !health_.ok() || !node_->is_leader() || node_->heir() != raft::kNoNode) {
+        return;
+    }
+    const MonotonicTime now = shared_.env.clock.now();
+    const std::optional<std::string_view> reason = hand_over_.reason(is_out_of_room(), now);
+    if (!reason) {
+        return;
+    }
+    const NodeId heir = hand_over_.choose_heir(node_->status(), now);
+    if (heir != NodeId() && transfer_leader(heir).ok()) {
+        log_warning(
+            "this node hands a shard's leadership over",
+            {{"shard", id_.value()}, {"to", heir.value()}, {"reason", std::string(*reason)}});
+    }
+}
+
+bool RaftGroup::gives_way() const {
+    return !is_alone_ && node_ && is_out_of_room() &&
+           !hand_over_.is_resting(shared_.env.clock.now());
+}
+
+Status GroupShared::log_health() const {
+    // A log that has no room for the largest value by default is full, for the question who leads:
+    // it still takes small commands, and refuses large ones.
+    constexpr std::size_t kRoomWanted = 16U << 20U;
+    return wal != nullptr ? wal->check_append(kRoomWanted, gathered_bytes) : Status();
+}
+
+// ---- sleep ----
+
+bool RaftGroup::is_asleep() const {
+    return node_ && node_->is_asleep();
+}
+
+void RaftGroup::on_node_silent(NodeId peer) {
+    if (!is_asleep() || is_closed_ || (!node_->is_leader() && node_->leader() != peer) ||
+        planted_bug(PlantedBug::kSleepersMissLeadersDeath)) {
+        return;
+    }
+    node_->doubt_leader();
+    run_soon();
+}
+
+void RaftGroup::on_node_changed(NodeId peer) {
+    if (is_asleep() && node_->leader() == peer &&
+        !planted_bug(PlantedBug::kSleepersMissLeadersDeath)) {
+        wake();
+    }
+}
+
 bool RaftGroup::is_leader() const {
     return health_.ok() && (!node_ || node_->is_leader());
 }
 
 bool RaftGroup::takes_proposals() const {
-    return is_leader() && (!node_ || node_->heir() == raft::kNoNode);
+    return is_leader() && (!node_ || node_->heir() == raft::kNoNode) && !gives_way();
 }
 
 NodeId RaftGroup::leader() const {

@@ -66,6 +66,7 @@ public:
     Bytes command;
     MonotonicTime give_up;
     KnownLeader sent_to{};
+    MonotonicTime sent_at{};
 
 private:
     RoutedGroup* group_;
@@ -192,6 +193,7 @@ std::unique_ptr<RoutedGroup::Forward> RoutedGroup::take(Forwards& from, std::uin
 
 void RoutedGroup::on_leader_change() {
     progress_.set();
+    give_up_questions();
     push_soon();
 }
 
@@ -258,6 +260,7 @@ bool RoutedGroup::start_first(const KnownLeader& leader) {
         shared_.transport->start_call(leader.node, wire::kForwardTopic, scratch_, deadline, &first);
     if (started.ok()) {
         first.sent_to = leader;
+        first.sent_at = shared_.env.clock.now();
         under_way_.insert(waiting_.extract(waiting_.begin()));
         return true;
     }
@@ -335,7 +338,103 @@ void RoutedGroup::fail_impatient() {
     }
 }
 
+// A leader that was cut off answers nothing for seconds, while another has long taken over.
+void RoutedGroup::look_after_those_under_way() {
+    if (under_way_.empty()) {
+        overtaken_at_.reset();
+        return;
+    }
+    const Forward& first = *under_way_.begin()->second;
+    const MonotonicTime now = shared_.env.clock.now();
+    if (now - first.sent_at > kTurnPatience) {
+        finder_.look_up();
+    }
+    const std::optional<KnownLeader> leader = finder_.find();
+    if (!leader || leader->term <= first.sent_to.term) {
+        overtaken_at_.reset();
+        return;
+    }
+    overtaken_at_ = overtaken_at_.value_or(now);
+    if (now - *overtaken_at_ >= kTurnPatience) {
+        overtaken_at_.reset();
+        give_up(*leader);
+    }
+}
+
+// Tells what is under way to leaders before this one as unknown.
+void RoutedGroup::give_up(const KnownLeader& newer) {
+    std::vector<Proposal*> lost;
+    while (!under_way_.empty() && under_way_.begin()->second->sent_to.term < newer.term) {
+        std::unique_ptr<Forward> left = take(under_way_, under_way_.begin()->first);
+        settle(left->number);
+        if (Proposal* const proposal = std::exchange(left->proposal, nullptr)) {
+            lost.push_back(proposal);
+        }
+        Forward::orphan(std::move(left));
+    }
+    for (Proposal* const proposal : lost) {
+        proposal->on_failed(Status(Code::kUnavailable, "the leader was replaced before it answered")
+                                .with_unknown_effect());
+    }
+}
+
 // ---- questions ----
+
+// One question on its way to a leader.
+struct RoutedGroup::Asked {
+    Asked(async::Scheduler& scheduler, KnownLeader whom, MonotonicTime now)
+        : told(scheduler), to(whom), at(now) {}
+    async::OneShot<Result<Bytes>> told;
+    KnownLeader to;
+    MonotonicTime at;
+};
+
+// Owns itself until it is told, which may be after nobody waits any more.
+class RoutedGroup::Question final : public rpc::CallSink {
+public:
+    explicit Question(const std::shared_ptr<Asked>& asked) : asked_(asked) {}
+    virtual ~Question() = default;
+
+    void on_answer(rpc::Received answer) override { tell(Bytes(answer.bytes)); }
+    void on_failed(const Status& why) override { tell(why); }
+
+private:
+    void tell(Result<Bytes> answer) {
+        const std::unique_ptr<Question> self(this);
+        if (const auto asked = asked_.lock(); asked != nullptr && !asked->told.is_set()) {
+            asked->told.set(std::move(answer));
+        }
+    }
+
+    std::weak_ptr<Asked> asked_;
+};
+
+async::Task<Result<Bytes>> RoutedGroup::ask_node(KnownLeader to,
+                                                 Bytes* request,
+                                                 async::Deadline deadline) {
+    auto asked = std::make_shared<Asked>(shared_.env.scheduler, to, shared_.env.clock.now());
+    auto question = std::make_unique<Question>(asked);
+    KVSTORE_CO_CHECK_OK(shared_.transport->start_call(
+        to.node, wire::kForwardTopic, *request, deadline, question.get()));
+    question.release();
+    asked_.push_back(asked);
+    Result<Bytes> answer = co_await asked->told;
+    std::erase(asked_, asked);
+    co_return answer;
+}
+
+void RoutedGroup::give_up_questions() {
+    const std::optional<KnownLeader> leader = asked_.empty() ? std::nullopt : finder_.find();
+    if (!leader) {
+        return;
+    }
+    for (const std::shared_ptr<Asked>& asked : asked_) {
+        // One without a term was asked as any replica.
+        if (asked->to.term != Term() && asked->to.term < leader->term && !asked->told.is_set()) {
+            asked->told.set(Status(Code::kUnavailable, "another node has become the leader"));
+        }
+    }
+}
 
 async::Task<Result<Bytes>> RoutedGroup::ask(Bytes request, AskWhom whom, async::Deadline deadline) {
     const std::size_t size = request.size() + kForwardOverhead;
@@ -379,10 +478,9 @@ async::Task<Result<Bytes>> RoutedGroup::ask_inside(Bytes request,
         if (to) {
             const async::Deadline limit{.at =
                                             std::min({deadline.at, patience, now + kAskPatience})};
-            auto answer =
-                co_await shared_.transport->call(to->node, wire::kForwardTopic, request, limit);
+            auto answer = co_await ask_node(*to, &request, limit);
             if (answer.ok()) {
-                co_return Bytes(answer->bytes);
+                co_return answer;
             }
             last = Status(answer.status().code(), std::string(answer.status().message()));
             if (!is_passing(last) && last.code() != Code::kDeadlineExceeded) {
@@ -394,6 +492,10 @@ async::Task<Result<Bytes>> RoutedGroup::ask_inside(Bytes request,
                 continue;
             }
             finder_.note_lost(*to);
+            const std::optional<KnownLeader> newer = finder_.find();
+            if (whom == AskWhom::kLeader && newer && newer->term > to->term) {
+                continue;
+            }
         }
         const bool has_more = whom == AskWhom::kAnyReplica && to.has_value() &&
                               failures % (shared_.others(shard_).size() + 1) != 0;
@@ -425,6 +527,10 @@ std::optional<KnownLeader> RoutedGroup::choose_node(AskWhom whom) {
 
 void RoutedGroup::tick() {
     progress_.set();
+    look_after_those_under_way();
+    if (!asked_.empty() && shared_.env.clock.now() - asked_.front()->at > kTurnPatience) {
+        finder_.look_up();
+    }
     if (waiting_.empty()) {
         return;
     }

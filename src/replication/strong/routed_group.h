@@ -17,6 +17,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "async/scheduler.h"
 #include "async/sync.h"
@@ -59,6 +60,9 @@ public:
     [[nodiscard]] mvcc::Shard& shard() override;
     [[nodiscard]] async::Gate& gate() override;
     [[nodiscard]] const Status& health() const override;
+    [[nodiscard]] bool has_sound_state() const override {
+        return replica_ == nullptr || replica_->has_sound_state();
+    }
 
     // ---- for the routes ----
 
@@ -80,13 +84,16 @@ public:
 
 private:
     class Forward;
+    class Question;
+    struct Asked;
     using Forwards = std::map<std::uint64_t, std::unique_ptr<Forward>>;  // by their numbers
 
     // How long a command waits for a leader to be known and reached, and a question for an answer.
     static constexpr Duration kPatience = std::chrono::seconds(5);
     // How long the leader has for its outcome, which it tells much sooner, whatever happens to it.
     static constexpr Duration kAnswerPatience = std::chrono::seconds(15);
-    // How long commands under way to one leader hold up those for the next.
+    // How long commands under way to one leader hold up those for the next, and how long it has to
+    // answer once another leads: one that handed over answers at once.
     static constexpr Duration kTurnPatience = std::chrono::milliseconds(500);
     // How long one node has for an answer before another is asked.
     static constexpr Duration kAskPatience = std::chrono::seconds(2);
@@ -109,10 +116,15 @@ private:
     // Fails those that wait with numbers below this.
     void fail_waiting(std::uint64_t below, const Status& why);
     void fail_impatient();
+    void look_after_those_under_way();
+    void give_up(const KnownLeader& newer);
 
     // ---- questions ----
     async::Task<Result<Bytes>> ask_inside(Bytes request, AskWhom whom, async::Deadline deadline);
     [[nodiscard]] std::optional<KnownLeader> choose_node(AskWhom whom);
+    async::Task<Result<Bytes>> ask_node(KnownLeader to, Bytes* request, async::Deadline deadline);
+    // Lets go those who ask a leader that another has followed.
+    void give_up_questions();
 
     RouteShared& shared_;
     ShardId shard_;
@@ -128,10 +140,13 @@ private:
     std::uint64_t settled_below_ = 0;
     std::optional<KnownLeader> heading_;      // where those under way went, not given up
     std::optional<MonotonicTime> turned_at_;  // since when the next ones would go elsewhere
+    // Since when a newer leader is known than the one to which commands are under way.
+    std::optional<MonotonicTime> overtaken_at_;
     Bytes scratch_;
 
-    std::size_t next_replica_ = 0;  // to ask
-    async::Event progress_;         // another leader may be known, or time has passed
+    std::size_t next_replica_ = 0;               // to ask
+    std::vector<std::shared_ptr<Asked>> asked_;  // a leader
+    async::Event progress_;                      // another leader may be known, or time has passed
     async::Gate asking_;
     async::Gate no_replica_gate_;  // closed
     bool is_refusing_ = false;

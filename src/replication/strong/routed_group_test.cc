@@ -2,8 +2,11 @@
 #include "replication/strong/routed_group.h"
 
 #include <algorithm>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -177,6 +180,91 @@ TEST_F(Routing, ALeaderThatHangsHoldsUpLaterProposalsForHalfASecondOnly) {
     ASSERT_TRUE(cluster_.wait(lost));
     EXPECT_EQ(lost.failure.effect(), Effect::kUnknown);
     cluster_.world().heal_all();
+}
+
+// A client that sends its next write when it was told of the last, at each node but the one that
+// was cut off.
+TEST_F(Routing, WriteServiceIsBackWithinThreeSecondsWhereverAClientIsWhenALeaderIsCutOff) {
+    for (const std::uint64_t from : {kOutside, follower()}) {
+        leader_ = cluster_.wait_for_leader();
+        const std::uint64_t client = from == leader_ ? follower(kOutside) : from;
+        ASSERT_TRUE(write(client, increment_of("n")).is_done());
+        cluster_.world().isolate(cluster_.machine(leader_));
+        const MonotonicTime began = cluster_.world().now();
+        Told* told = &must_take(client, increment_of("n"));
+        ASSERT_TRUE(cluster_.wait(*told));
+        EXPECT_EQ(told->failure.code(), Code::kUnavailable);
+        EXPECT_EQ(told->failure.effect(), Effect::kUnknown);
+        while (!told->is_done()) {
+            told = &write(client, increment_of("n"));
+        }
+        EXPECT_LT(cluster_.world().now() - began, seconds(3)) << client;
+        cluster_.world().heal_all();
+        cluster_.world().run_for(seconds(5));
+    }
+}
+
+TEST_F(Routing, WhatTheLastLeaderStillAnswersIsNotGivenUp) {
+    // This one hears of the next leader long before the last one's answer.
+    const std::uint64_t heir = follower();
+    const std::uint64_t client = follower(heir);
+    sim::World& world = cluster_.world();
+    world.link(cluster_.machine(leader_), cluster_.machine(client)).latency = {milliseconds(200),
+                                                                               milliseconds(200)};
+    Told& told = must_take(client, increment_of("n"));
+    world.run_for(milliseconds(5));
+    ASSERT_TRUE(cluster_.transfer(heir));
+    ASSERT_TRUE(cluster_.wait(told));
+    EXPECT_TRUE(told.is_done()) << told.failure.to_string();
+}
+
+// As far as they have a leader to ask: whoever leads itself answers nobody.
+TEST_F(Routing, AQuestionToALeaderThatWasCutOffGoesToTheNextOneAtOnce) {
+    cluster_.world().isolate(cluster_.machine(leader_));
+    std::map<std::uint64_t, Result<Bytes>> answers;
+    const auto keep = [&answers](std::uint64_t from, Group* group) -> async::Task<void> {
+        auto answer = co_await group->ask("it", AskWhom::kLeader, async::Deadline::never());
+        answers.emplace(from, std::move(answer));
+    };
+    for (const std::uint64_t from : {follower(), follower(follower())}) {
+        cluster_.on_core(from, [&] { async::spawn(keep(from, &cluster_.route(from))); });
+    }
+    const std::uint64_t next = cluster_.wait_for_leader(leader_);
+    ASSERT_NE(next, 0U);
+    const std::uint64_t other = follower(next);
+    EXPECT_TRUE(
+        cluster_.world().run_until([&] { return answers.contains(other); }, milliseconds(200)));
+    cluster_.world().heal_all();
+    ASSERT_TRUE(cluster_.world().run_until([&] { return answers.size() == 2; }, seconds(20)));
+    ASSERT_TRUE(answers.at(other).ok()) << answers.at(other).status().to_string();
+    EXPECT_EQ(*answers.at(other), std::to_string(next) + " has it");
+}
+
+TEST_F(Routing, AReadThatWaitsForALeaderThatWasCutOffAsksTheNextOneAtOnce) {
+    const auto keep = [](RaftGroup* group, std::optional<Status>* told) -> async::Task<void> {
+        *told = co_await group->read_barrier(async::Deadline::never());
+    };
+    for (int round = 0; round < 8; ++round) {
+        leader_ = cluster_.wait_for_leader();
+        cluster_.world().isolate(cluster_.machine(leader_));
+        // Shortly before the others elect, so that it would be long before they ask again.
+        cluster_.world().run_for(milliseconds(700));
+        std::optional<Status> one;
+        std::optional<Status> other;
+        const std::uint64_t first = follower();
+        const std::uint64_t second = follower(first);
+        cluster_.on_core(first, [&] { async::spawn(keep(cluster_.group(first), &one)); });
+        cluster_.on_core(second, [&] { async::spawn(keep(cluster_.group(second), &other)); });
+        const auto are_told = [&] {
+            return one.has_value() && other.has_value();
+        };
+        EXPECT_NE(cluster_.wait_for_leader(leader_), 0U);
+        EXPECT_TRUE(cluster_.world().run_until(are_told, milliseconds(200))) << round;
+        cluster_.world().heal_all();
+        ASSERT_TRUE(cluster_.world().run_until(are_told, seconds(20)));
+        EXPECT_TRUE(one->ok() && other->ok());
+        cluster_.world().run_for(seconds(5));
+    }
 }
 
 TEST_F(Routing, WithoutALeaderAProposalFailsWithoutEffectWhenItsPatienceEnds) {

@@ -127,7 +127,32 @@ void HostCluster::crash(std::uint64_t id, sim::CrashKind kind) {
 }
 
 RaftGroup* HostCluster::group(std::uint64_t node) {
-    return is_up(node) ? host(node).find_raft_group(kShard) : nullptr;
+    return group_of(node, kShard);
+}
+
+RaftGroup* HostCluster::group_of(std::uint64_t node, ShardId shard) {
+    return is_up(node) ? host(node).find_raft_group(shard) : nullptr;
+}
+
+void HostCluster::found(ShardId shard) {
+    ShardDescription another = description();
+    another.id = shard;
+    for (const NodeId founder : founders_) {
+        const auto created = run(founder.value(), host(founder.value()).create_shard(another));
+        KVSTORE_ASSERT(created.ok());
+    }
+}
+
+bool HostCluster::falls_asleep() {
+    const auto is_asleep = [this] {
+        for (std::uint64_t id = 1; id <= size(); ++id) {
+            if (group(id) != nullptr && !group(id)->is_asleep()) {
+                return false;
+            }
+        }
+        return true;
+    };
+    return world_.run_until(is_asleep, std::chrono::seconds(30));
 }
 
 std::uint64_t HostCluster::wait_for_leader(std::uint64_t but) {

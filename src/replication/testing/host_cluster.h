@@ -60,6 +60,11 @@ public:
     [[nodiscard]] Group& route(std::uint64_t node) { return host(node).route(kShard); }
     // As the shard was founded.
     [[nodiscard]] ShardDescription description() const;
+    // Founds another shard where the first one is.
+    void found(ShardId shard);
+    [[nodiscard]] RaftGroup* group_of(std::uint64_t node, ShardId shard);
+    // Whether every replica of the first shard sleeps, within half a minute.
+    bool falls_asleep();
 
     // Of nodes that are started from now on.
     HostSettings settings;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <map>
 #include <memory>
 #include <set>
 #include <utility>
@@ -48,11 +49,19 @@ public:
         return {};
     }
 
-    // Nothing of the rest is used.
-    void add_service(rpc::Topic /*topic*/, rpc::Service* /*service*/) override {}
-    [[nodiscard]] Bytes* message_buffer(NodeId /*peer*/, rpc::Topic /*topic*/) override {
-        return nullptr;
+    // What was said to each node, for a test that wants to see messages; else they are dropped.
+    bool keeps_messages = false;
+    std::map<NodeId, Bytes> messages;
+    std::map<rpc::Topic, rpc::Service*> services;
+
+    void add_service(rpc::Topic topic, rpc::Service* service) override {
+        services.emplace(topic, service);
     }
+    [[nodiscard]] Bytes* message_buffer(NodeId peer, rpc::Topic /*topic*/) override {
+        return keeps_messages ? &messages[peer] : nullptr;
+    }
+
+    // Nothing of the rest is used.
     Result<env::Address> listen(const env::Address& address) override { return address; }
     void set_peer(NodeId /*peer*/, const env::Address& /*address*/) override {}
     void remove_peer(NodeId /*peer*/) override {}

@@ -1,0 +1,196 @@
+// A group one of whose nodes has trouble with its disk: writes go on elsewhere.
+#include <cstdint>
+#include <limits>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "base/log.h"
+#include "replication/strong/raft_group.h"
+#include "replication/testing/host_cluster.h"
+
+namespace kvstore::replication {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using testing::HostCluster;
+using testing::put_of;
+using testing::Told;
+
+constexpr std::uint64_t kNodes = 3;
+
+class DiskTrouble : public ::testing::Test {
+protected:
+    DiskTrouble() {
+        set_log_level(LogLevel::kOff);
+        leader_ = cluster_.wait_for_leader();
+    }
+    ~DiskTrouble() override {
+        for (std::uint64_t id = 1; id <= kNodes; ++id) {
+            cluster_.machine(id).disk_faults() = {};
+        }
+        cluster_.stop_all();
+        set_log_level(LogLevel::kInfo);
+    }
+
+    [[nodiscard]] std::uint64_t follower() const { return leader_ == 1 ? 2 : 1; }
+    bool write(std::uint64_t node, ByteView value) {
+        const Told& told = cluster_.propose(node, put_of("k", value));
+        return cluster_.wait(told) && told.is_done();
+    }
+    void fill_disk(std::uint64_t node) { cluster_.machine(node).disk_faults().capacity = 1; }
+    bool is_full(std::uint64_t node) {
+        return cluster_.host(node).log_health().code() == Code::kDiskFull;
+    }
+    // Writes through `node` until the log of `victim` is full.
+    bool write_until_full(std::uint64_t node, std::uint64_t victim) {
+        for (int i = 0; i < 200 && !is_full(victim); ++i) {
+            if (!write(node, std::string(50'000, 'x'))) {
+                return false;
+            }
+        }
+        return is_full(victim);
+    }
+
+    HostCluster cluster_{1, kNodes, kNodes};
+    std::uint64_t leader_ = 0;
+};
+
+TEST_F(DiskTrouble, AFullLeaderHandsOverAndWritesThroughAnotherNodeNeverFail) {
+    const std::uint64_t full = leader_;
+    fill_disk(full);
+    ASSERT_TRUE(write_until_full(follower(), full));
+    for (int i = 0; i < 100; ++i) {
+        EXPECT_TRUE(write(follower(), std::string(50'000, 'x'))) << i;
+    }
+    EXPECT_FALSE(cluster_.group(full)->is_leader());
+}
+
+TEST_F(DiskTrouble, ASleepingLeaderHandsOverToo) {
+    const std::uint64_t full = leader_;
+    const std::uint64_t heir = follower();
+    fill_disk(full);
+    for (int i = 0; i < 200 && !is_full(full); ++i) {
+        ASSERT_TRUE(write(heir, std::string(50'000, 'x')));
+    }
+    EXPECT_TRUE(
+        cluster_.world().run_until([&] { return !cluster_.group(full)->is_leader(); }, seconds(3)));
+}
+
+TEST_F(DiskTrouble, AFullFollowerHarmsNobodyAndIsNoHeir) {
+    const std::uint64_t full = follower();
+    fill_disk(full);
+    ASSERT_TRUE(write_until_full(leader_, full));
+    for (int i = 0; i < 100; ++i) {
+        EXPECT_TRUE(write(leader_, std::string(50'000, 'x'))) << i;
+    }
+    cluster_.on_core(
+        leader_, [&] { EXPECT_TRUE(cluster_.group(leader_)->transfer_leader(NodeId(full)).ok()); });
+    cluster_.world().run_for(seconds(3));
+    EXPECT_TRUE(cluster_.group(leader_)->is_leader());
+}
+
+TEST_F(DiskTrouble, AFullNodeRecoversWithoutARestartWhenThereIsRoom) {
+    const std::uint64_t full = leader_;
+    fill_disk(full);
+    ASSERT_TRUE(write_until_full(follower(), full));
+    for (int i = 0; i < 100; ++i) {
+        ASSERT_TRUE(write(follower(), std::string(50'000, 'x'))) << i;
+    }
+    ASSERT_FALSE(cluster_.group(full)->is_leader());
+
+    cluster_.machine(full).disk_faults() = {};
+    const auto has_all = [&] {
+        const std::uint64_t now = cluster_.wait_for_leader();
+        return now != 0 && cluster_.group(full)->shard().applied_index() ==
+                               cluster_.group(now)->shard().applied_index();
+    };
+    EXPECT_TRUE(cluster_.world().run_until(has_all, seconds(20)));
+    EXPECT_TRUE(cluster_.world().run_until([&] { return !is_full(full); }, seconds(10)));
+    cluster_.world().run_for(seconds(1));
+    EXPECT_TRUE(cluster_.transfer(full));
+    EXPECT_TRUE(write(full, "v"));
+}
+
+TEST_F(DiskTrouble, WhereAllAreFullWritesAreToldSoAndReadsGoOn) {
+    for (std::uint64_t id = 1; id <= kNodes; ++id) {
+        fill_disk(id);
+    }
+    Status refusal;
+    for (int i = 0; i < 400 && refusal.code() != Code::kDiskFull; ++i) {
+        const Told& told = cluster_.propose(leader_, put_of("k", std::string(50'000, 'x')));
+        ASSERT_TRUE(cluster_.wait(told));
+        refusal = told.refusal.ok() ? told.failure : told.refusal;
+        leader_ = cluster_.wait_for_leader();
+    }
+    EXPECT_EQ(refusal.code(), Code::kDiskFull);
+    cluster_.world().run_for(seconds(5));
+    leader_ = cluster_.wait_for_leader();
+    const async::Deadline soon = async::Deadline::after(cluster_.world().now(), seconds(5));
+    EXPECT_TRUE(cluster_.run(leader_, cluster_.group(leader_)->read_barrier(soon)).ok());
+}
+
+TEST_F(DiskTrouble, ALeaderWhoseLogFailsIsReplacedAndItsStateMayStillBeShown) {
+    ASSERT_TRUE(write(leader_, "seen"));
+    const Revision seen = cluster_.group(leader_)->shard().state().revision;
+    cluster_.machine(leader_).disk_faults().on(sim::DiskCall::kWrite).nth = 1;
+    EXPECT_FALSE(write(leader_, "lost"));
+    cluster_.machine(leader_).disk_faults() = {};
+
+    RaftGroup& failed = *cluster_.group(leader_);
+    EXPECT_FALSE(failed.health().ok());
+    EXPECT_TRUE(failed.has_sound_state());
+    EXPECT_FALSE(failed.is_leader());
+    EXPECT_NE(cluster_.host(leader_).log_health().code(), Code::kOk);
+    const async::Deadline soon = async::Deadline::after(cluster_.world().now(), seconds(1));
+    EXPECT_TRUE(cluster_.run(leader_, failed.wait_applied(seen, soon)).ok());
+    EXPECT_FALSE(cluster_.run(leader_, failed.wait_applied(Revision(seen.value() + 9), soon)).ok());
+    EXPECT_FALSE(cluster_.run(leader_, failed.read_barrier(soon)).ok());
+
+    const std::uint64_t next = cluster_.wait_for_leader(leader_);
+    ASSERT_NE(next, 0U);
+    EXPECT_TRUE(write(next, "after"));
+    // What is fenced stays so, whoever asks it.
+    cluster_.world().run_for(seconds(10));
+    EXPECT_FALSE(failed.is_leader());
+    cluster_.crash(leader_);
+}
+
+TEST_F(DiskTrouble, ALeaderWithASlowDiskHandsOverAndIsNotMadeTheHeirAgain) {
+    const std::uint64_t slow = leader_;
+    cluster_.machine(slow).disk_faults().stall_chance = 1'000'000;
+    cluster_.machine(slow).disk_faults().stall = milliseconds(400);
+    const auto is_over = [&] {
+        return !cluster_.group(slow)->is_leader();
+    };
+    for (int i = 0; i < 40 && !is_over(); ++i) {
+        EXPECT_TRUE(write(follower(), "v"));
+    }
+    ASSERT_TRUE(cluster_.world().run_until(is_over, seconds(2)));
+    const std::uint64_t next = cluster_.wait_for_leader(slow);
+    // Its disk holds up nobody now.
+    const MonotonicTime began = cluster_.world().now();
+    for (int i = 0; i < 10; ++i) {
+        EXPECT_TRUE(write(next, "v"));
+    }
+    EXPECT_LT(cluster_.world().now() - began, milliseconds(400));
+    cluster_.on_core(
+        next, [&] { EXPECT_TRUE(cluster_.group(next)->transfer_leader(NodeId(slow)).ok()); });
+    cluster_.world().run_for(seconds(3));
+    EXPECT_TRUE(cluster_.group(next)->is_leader());
+}
+
+TEST_F(DiskTrouble, ALeaderWhoseDiskIsAsSlowAsTheOthersStays) {
+    for (std::uint64_t id = 1; id <= kNodes; ++id) {
+        cluster_.machine(id).disk_faults().stall_chance = 1'000'000;
+        cluster_.machine(id).disk_faults().stall = milliseconds(400);
+    }
+    for (int i = 0; i < 20; ++i) {
+        EXPECT_TRUE(write(leader_, "v"));
+    }
+    EXPECT_TRUE(cluster_.group(leader_)->is_leader());
+}
+
+}  // namespace
+}  // namespace kvstore::replication
