@@ -126,13 +126,16 @@ private:
 
     async::Task<void> ask(NodeId node) {
         const async::Deadline deadline = in(kAskPatience);
-        const auto led = co_await owner_.members_.led_shards(node, deadline);
-        if (!led.ok()) {
+        const auto report = co_await owner_.members_.shard_report(node, deadline);
+        if (!report.ok()) {
             log_debug("a node does not say what it leads",
-                      {{"node", node.value()}, {"error", led.status().to_string()}});
+                      {{"node", node.value()}, {"error", report.status().to_string()}});
             co_return;
         }
-        for (const LedShard& group : *led) {
+        for (const ShardId shard : report->damaged) {
+            damaged_[shard].push_back(node);
+        }
+        for (const LedShard& group : report->led) {
             Led& known = led_[group.id];
             if (!group.voters.empty() && group.term >= known.group.term) {
                 known.leader = node;
@@ -179,6 +182,9 @@ private:
         shard.replication_factor = factor->second;
         shard.voters = record.voters;
         shard.learners = record.learners;
+        if (const auto damaged = damaged_.find(record.id); damaged != damaged_.end()) {
+            shard.damaged = damaged->second;
+        }
         shard.preferred_leader = record.preferred_leader;
         return shard;
     }
@@ -308,6 +314,7 @@ private:
     Controller& owner_;
     std::shared_ptr<const ClusterView> view_;
     std::map<ShardId, Led> led_;
+    std::map<ShardId, std::vector<NodeId>> damaged_;
     std::map<std::string, std::uint32_t> factors_;  // by keyspace
     PlacementInput input_;
     std::vector<ShardStep> steps_;

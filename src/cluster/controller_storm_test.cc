@@ -49,6 +49,7 @@ public:
         EXPECT_TRUE(cluster_.settles(3, members == 5 ? 5 : 3, seconds(120))) << cluster_.describe();
         cluster_.world.run_for(seconds(5));
         expect_gone();
+        EXPECT_FALSE(cluster_.truth.has_damaged()) << cluster_.describe();
         EXPECT_EQ(cluster_.truth.violations, std::vector<std::string>());
     }
 
@@ -82,7 +83,7 @@ private:
     void strike() {
         const std::uint64_t number = 1 + random_.below(cluster_.size());
         const std::uint64_t other = 1 + random_.below(cluster_.size());
-        switch (random_.below(6)) {
+        switch (random_.below(7)) {
             case 0: crash(number); break;
             case 1: crash_at_step(random_.between(1, 4)); break;
             case 2: depose(); break;
@@ -93,6 +94,7 @@ private:
                 break;
             case 4: pause_controller(); break;
             case 5: cluster_.world.heal_all(); break;
+            case 6: damage(number); break;
         }
     }
 
@@ -116,6 +118,20 @@ private:
                 crash(host);
             }
         };
+    }
+
+    // One replica of the cluster at a time: with a node down, a second would cost a majority.
+    void damage(std::uint64_t number) {
+        if (cluster_.truth.has_damaged() || is_hurt_) {
+            return;
+        }
+        const NodeId node = cluster_.id(number);
+        for (const auto& [id, group] : cluster_.truth.groups()) {
+            if (group.led.voters.size() >= 3 && group.full_at.contains(node)) {
+                cluster_.truth.damage(id, node);
+                return;
+            }
+        }
     }
 
     void depose() {

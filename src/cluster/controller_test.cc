@@ -93,6 +93,24 @@ TEST(Controller, ReplacesANodeThatIsDeadForSoLongAndNoSooner) {
     EXPECT_EQ(cluster.truth.violations, kNone);
 }
 
+TEST(Controller, RebuildsADamagedReplicaOnTheSameNode) {
+    MemberWorld cluster(31);
+    grow(cluster, 2, 3);
+    const auto damaged = cluster.truth.groups().rbegin();
+    const NodeId node = damaged->second.led.voters.back();
+    const Term before = damaged->second.led.term;
+
+    cluster.truth.damage(damaged->first, node);
+    cluster.world.run_for(seconds(20));
+
+    EXPECT_FALSE(cluster.truth.has_damaged());
+    EXPECT_TRUE(cluster.settles(3, 3, seconds(60))) << cluster.describe();
+    EXPECT_TRUE(damaged->second.full_at.contains(node)) << "made anew, and filled";
+    EXPECT_GE(damaged->second.led.term, before);
+    EXPECT_EQ(cluster.truth.violations, kNone);
+    EXPECT_EQ(cluster.truth.strays, kNone);
+}
+
 TEST(Controller, ObstaclesAreThoseOfTheLastRound) {
     MemberWorld cluster(4);
     grow(cluster, 1, 3);

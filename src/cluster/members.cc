@@ -111,16 +111,19 @@ async::Task<Status> Members::act(
     co_return answer.status();
 }
 
-async::Task<Result<std::vector<LedShard>>> Members::led_shards(NodeId node,
-                                                               async::Deadline deadline) {
+async::Task<Result<ShardReport>> Members::shard_report(NodeId node, async::Deadline deadline) {
     if (node == parts_.self) {
-        co_return parts_.actor.led_shards();
+        co_return own_report();
     }
     Bytes bytes = internal::encode_request(internal::LedShardsRequest());
     KVSTORE_CO_TRY(
         const rpc::Received answer,
         co_await parts_.transport.call(node, wire::kClusterTopic, std::move(bytes), deadline));
-    co_return internal::decode_led_shards(answer.bytes);
+    co_return internal::decode_shard_report(answer.bytes);
+}
+
+ShardReport Members::own_report() const {
+    return {.led = parts_.actor.led_shards(), .damaged = parts_.actor.damaged_shards()};
 }
 
 // ---- what this node keeps up ----
@@ -396,7 +399,7 @@ async::Task<Result<Bytes>> Members::answer(NodeId from, Bytes request) {
         KVSTORE_CO_CHECK_OK(done);
         co_return Bytes();
     }
-    co_return internal::encode_led_shards(parts_.actor.led_shards());
+    co_return internal::encode_shard_report(own_report());
 }
 
 // The handshake has shown who `from` is; who has left since may still have its connection.

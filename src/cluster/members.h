@@ -104,8 +104,8 @@ public:
     // those of a call.
     async::Task<Status> act(
         NodeId node, ActionKind kind, ShardId shard, NodeId about, async::Deadline deadline);
-    // What `node` leads. Errors: those of a call.
-    async::Task<Result<std::vector<LedShard>>> led_shards(NodeId node, async::Deadline deadline);
+    // What `node` leads, and what is damaged on it. Errors: those of a call.
+    async::Task<Result<ShardReport>> shard_report(NodeId node, async::Deadline deadline);
 
     // rpc::Service
     void on_messages(NodeId from, rpc::Received messages) override;
@@ -134,6 +134,7 @@ private:
     };
 
     async::Task<void> run();
+    [[nodiscard]] ShardReport own_report() const;
     void refresh_locally();
     async::Task<void> fetch();
     async::Task<void> announce();

@@ -328,9 +328,10 @@ TEST(Members, StepsAndReportsCrossTheNetworkWithTheirErrors) {
     Members& other = cluster.node(2).members;
     const auto deadline = async::Deadline::after(cluster.world.now(), seconds(2));
 
-    const auto led = cluster.world.block_on(cluster.host(2), other.led_shards(NodeId(1), deadline));
-    ASSERT_TRUE(led.ok() && !led->empty()) << led.status().to_string();
-    const ShardId shard = led->front().id;
+    const auto led =
+        cluster.world.block_on(cluster.host(2), other.shard_report(NodeId(1), deadline));
+    ASSERT_TRUE(led.ok() && !led->led.empty()) << led.status().to_string();
+    const ShardId shard = led->led.front().id;
     const Status refused = cluster.world.block_on(
         cluster.host(2),
         other.act(NodeId(1), ActionKind::kPromoteLearner, shard, NodeId(2), deadline));
@@ -338,9 +339,9 @@ TEST(Members, StepsAndReportsCrossTheNetworkWithTheirErrors) {
         cluster.host(2),
         other.act(NodeId(2), ActionKind::kRemoveLearner, shard, NodeId(3), deadline));
     const auto unknown =
-        cluster.world.block_on(cluster.host(2), other.led_shards(NodeId(9), deadline));
+        cluster.world.block_on(cluster.host(2), other.shard_report(NodeId(9), deadline));
 
-    EXPECT_EQ(led->front().voters, std::vector<NodeId>{NodeId(1)});
+    EXPECT_EQ(led->led.front().voters, std::vector<NodeId>{NodeId(1)});
     EXPECT_EQ(refused.code(), Code::kConflict);
     EXPECT_EQ(refused.effect(), Effect::kNone);
     EXPECT_EQ(led_elsewhere.code(), Code::kNotLeader);

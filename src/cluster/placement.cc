@@ -51,6 +51,9 @@ public:
         }
         std::optional<Step> step = leave();
         if (!step.has_value()) {
+            step = remove_damaged();
+        }
+        if (!step.has_value()) {
             step = remove_learner();
         }
         if (!step.has_value()) {
@@ -67,6 +70,7 @@ public:
 
 private:
     [[nodiscard]] const NodeView& node(NodeIndex at) const { return state_.nodes[at]; }
+    [[nodiscard]] bool counts(NodeIndex at) const { return state_.counts(shard_, at); }
 
     void tell(NodeId about, std::string reason) {
         if (obstacles_.size() < kObstaclesMax) {
@@ -79,7 +83,8 @@ private:
         if (live_ < majority_) {
             tell(NodeId(),
                  "it has lost its majority: " + std::to_string(live_) + " of " +
-                     std::to_string(shard_.voters.size()) + " voters are alive");
+                     std::to_string(shard_.voters.size()) + " voters are alive" +
+                     (shard_.has_damaged_member() ? " and undamaged" : ""));
         }
     }
 
@@ -106,8 +111,7 @@ private:
             return std::tuple(!node(at).may_lead, node(at).leaders);
         };
         for (const NodeIndex voter : shard_.voters) {
-            const bool can =
-                node(voter).is_alive && voter != shard_.leader && shard_.is_wanted(voter);
+            const bool can = counts(voter) && voter != shard_.leader && shard_.is_wanted(voter);
             if (can && (!best.has_value() || badness(voter) < badness(*best))) {
                 best = voter;
             }
@@ -127,6 +131,23 @@ private:
                     ActionKind::kTransferLeader,
                     *next,
                     "the leader's node is being drained or leaves");
+    }
+
+    // Whether or not the node is wanted: what it is given in its place is a new replica.
+    [[nodiscard]] std::optional<Step> remove_damaged() const {
+        for (const NodeIndex member : shard_.damaged) {
+            if (!shard_.is_member(member)) {
+                continue;
+            }
+            const bool votes = shard_.is_voter(member);
+            if (!votes || live_ >= majority_of(shard_.voters.size() - 1)) {
+                return make(Urgency::kRepair,
+                            votes ? ActionKind::kRemoveVoter : ActionKind::kRemoveLearner,
+                            member,
+                            "its replica is damaged");
+            }
+        }
+        return std::nullopt;
     }
 
     [[nodiscard]] std::optional<Step> remove_learner() const {
@@ -187,7 +208,7 @@ private:
         const NodeIndex chosen = std::ranges::min(candidates, {}, [this](NodeIndex at) {
             return std::tuple(node(at).is_alive, shard_.leader == at, !node(at).is_dead, at);
         });
-        const std::size_t live_after = live_ - (node(chosen).is_alive ? 1 : 0);
+        const std::size_t live_after = live_ - (counts(chosen) ? 1 : 0);
         if (live_after < majority_of(shard_.voters.size() - 1)) {
             tell(node(chosen).id,
                  "its replica stays: without it " + std::to_string(live_after) + " of " +
@@ -206,9 +227,13 @@ private:
             Urgency::kFinish, ActionKind::kTransferLeader, *next, "the leader's replica is to go");
     }
 
-    [[nodiscard]] std::optional<Step> add_learner() const {
+    std::optional<Step> add_learner() {
         for (const NodeIndex wanted : shard_.target) {
-            if (!shard_.is_member(wanted)) {
+            if (shard_.is_damaged(wanted) && !shard_.is_member(wanted)) {
+                tell(node(wanted).id,
+                     "node " + std::to_string(node(wanted).id.value()) +
+                         " is given a replica when it has put its damaged one away");
+            } else if (!shard_.is_member(wanted)) {
                 const auto [urgency, reason] = purpose();
                 return make(urgency, ActionKind::kAddLearner, wanted, reason);
             }
@@ -335,7 +360,7 @@ Status check_removal(const PlacementInput& input, NodeId node) {
         std::size_t live = 0;
         for (const NodeIndex voter : shard.voters) {
             left += state.nodes[voter].id != node ? 1 : 0;
-            live += state.nodes[voter].id != node && state.nodes[voter].is_alive ? 1 : 0;
+            live += state.nodes[voter].id != node && state.counts(shard, voter) ? 1 : 0;
         }
         if (left < shard.voters.size() && live < majority_of(left)) {
             return {Code::kConflict,

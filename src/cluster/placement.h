@@ -15,6 +15,9 @@
 //   - no step leaves fewer live voters than a majority of the voters after it, or changes a shard
 //     that has no live majority or no leader now;
 //   - a leader is transferred before its replica goes;
+//   - a voter whose replica is damaged does not count, and goes as soon as those who stay have a
+//   live
+//     majority: it takes no part, so the group bears no more without it than with it;
 //   - one action a shard a plan; and none for a shard with a change under way.
 //
 // How many replicas: the largest odd number that is neither above the factor nor above the number
@@ -65,8 +68,11 @@ struct PlacementShard {
     std::vector<NodeId> voters;
     std::vector<NodeId> learners;
     std::vector<NodeId> caught_up;  // those learners that could vote now
-    NodeId leader;                  // 0: none is known
-    NodeId preferred_leader;        // 0: whoever balances best
+    // Nodes that have a damaged replica of it, or what is left of one, members or not. They are
+    // given no other before they have put it away.
+    std::vector<NodeId> damaged;
+    NodeId leader;            // 0: none is known
+    NodeId preferred_leader;  // 0: whoever balances best
     // A change of its members, or a transfer, is under way.
     bool is_changing = false;
 };
@@ -123,8 +129,8 @@ struct Plan {
     std::vector<Obstacle> obstacles;  // at most kObstaclesMax
 };
 
-// Returns: an empty list of actions when all is well, when nothing can be done, or while learners
-//          are being filled.
+// Returns: an empty list of actions when all is well, when nothing can be done, while learners are
+//          being filled, or while nodes put damaged replicas away.
 [[nodiscard]] Plan plan_placement(const PlacementInput& input, const PlacementOptions& options);
 
 // How many replicas a shard has on a cluster of `nodes`: the largest odd number up to both; 1 at

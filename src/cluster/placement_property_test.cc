@@ -89,10 +89,11 @@ void expect_right_count(PlacementWorld& world) {
             EXPECT_TRUE(shard.learners.empty()) << shard.id.value();
             for (const NodeId voter : shard.voters) {
                 EXPECT_TRUE(may_stay(world, voter)) << shard.id.value();
+                EXPECT_FALSE(PlacementWorld::holds(shard.damaged, voter)) << shard.id.value();
             }
         }
-        const bool has_free_voter =
-            std::ranges::any_of(shard.voters, [&](NodeId id) { return world.is_free(id); });
+        const bool has_free_voter = std::ranges::any_of(
+            shard.voters, [&](NodeId id) { return world.is_free(id) && world.counts(shard, id); });
         EXPECT_TRUE(world.is_free(shard.leader) || !has_free_voter) << shard.id.value();
     }
 }
@@ -154,7 +155,7 @@ void expect_all_well(PlacementWorld& world) {
 
 void something_happens(PlacementWorld& world, Random& random, std::uint64_t zones) {
     const NodeId node(1 + random.below(world.input.nodes.size()));
-    switch (random.below(8)) {
+    switch (random.below(9)) {
         case 0: world.add_node(zones <= 1 ? "" : "z" + std::to_string(random.below(zones))); break;
         case 1: world.kill(node); break;
         case 2: world.revive(node); break;
@@ -166,6 +167,14 @@ void something_happens(PlacementWorld& world, Random& random, std::uint64_t zone
             }
             break;
         case 6: world.node(node).liveness = Liveness::kSuspected; break;
+        case 7: {
+            PlacementShard& hurt = world.input.shards[random.below(world.input.shards.size())];
+            if (PlacementWorld::holds(hurt.voters, node) ||
+                PlacementWorld::holds(hurt.learners, node)) {
+                world.damage(hurt, node);
+            }
+            break;
+        }
         default: world.input.now += world.options.replace_after;
     }
     world.elect();

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "cluster/testing/placement_world.h"
@@ -12,6 +13,7 @@
 namespace kvstore::cluster {
 namespace {
 
+using ::testing::HasSubstr;
 using testing::PlacementWorld;
 using Pace = PlacementWorld::Pace;
 
@@ -490,6 +492,94 @@ TEST(CheckRemoval, RefusesTheOnlyReplicaAndTheLastNode) {
 
     world.node(kOne).state = NodeState::kRemoved;
     EXPECT_EQ(check_removal(world.input, kOne).code(), Code::kNotFound);
+}
+
+// ---- damaged replicas ----
+
+TEST(Placement, ADamagedVoterGoesFirstAndItsNodeIsGivenANewReplica) {
+    PlacementWorld world = three_of(3);
+    PlacementShard& shard = world.shard(ShardId(1));
+    world.damage(shard, kThree);
+
+    const Plan plan = world.plan();
+    EXPECT_EQ(texts(plan), Lines{"shard 1: remove voter on node 3"});
+    EXPECT_EQ(plan.actions.front().reason, "its replica is damaged");
+
+    world.carry_out(plan.actions.front());
+    EXPECT_EQ(texts(world.plan()), Lines{}) << "what is left there has to be put away before";
+    EXPECT_THAT(world.plan().obstacles.front().reason, HasSubstr("put its damaged one away"));
+
+    world.put_away();
+    EXPECT_EQ(texts(world.plan()), Lines{"shard 1: add learner on node 3"});
+
+    ASSERT_NE(world.settle(Pace::kFirstActions), 0U);
+    EXPECT_EQ(shard.voters, (std::vector<NodeId>{kOne, kTwo, kThree}));
+}
+
+TEST(Placement, ADamagedVoterDoesNotCount) {
+    PlacementWorld world = three_of(3);
+    PlacementShard& shard = world.shard(ShardId(1));
+    world.damage(shard, kThree);
+    world.kill(kTwo);
+
+    const Plan plan = world.plan();
+
+    EXPECT_TRUE(plan.actions.empty()) << texts(plan).front();
+    EXPECT_THAT(plan.obstacles.front().reason, HasSubstr("1 of 3 voters are alive and undamaged"));
+    EXPECT_EQ(check_removal(world.input, kTwo).code(), Code::kConflict);
+}
+
+TEST(Placement, TwoDamagedOfThreeAreLeftAsTheyAre) {
+    PlacementWorld world = three_of(4);
+    world.damage(world.shard(ShardId(1)), kTwo);
+    world.damage(world.shard(ShardId(1)), kThree);
+
+    const Plan plan = world.plan();
+
+    EXPECT_TRUE(plan.actions.empty());
+    EXPECT_FALSE(plan.obstacles.empty());
+}
+
+TEST(Placement, TwoDamagedOfFiveGoOneByOne) {
+    PlacementWorld world;
+    for (int i = 0; i < 5; ++i) {
+        world.add_node();
+    }
+    PlacementShard& shard = world.add_shard({kOne, kTwo, kThree, kFour, NodeId(5)}, 5);
+    world.damage(shard, kTwo);
+    world.damage(shard, kFour);
+
+    EXPECT_EQ(texts(world.plan()), Lines{"shard 1: remove voter on node 2"});
+    world.carry_out(world.plan().actions.front());
+    EXPECT_EQ(texts(world.plan()), Lines{"shard 1: remove voter on node 4"});
+
+    ASSERT_NE(world.settle(Pace::kFirstActions), 0U);
+    EXPECT_EQ(shard.voters.size(), 5U);
+    EXPECT_TRUE(shard.damaged.empty());
+}
+
+TEST(Placement, ADamagedLearnerGoesAndComesAnew) {
+    PlacementWorld world;
+    for (int i = 0; i < 3; ++i) {
+        world.add_node();
+    }
+    PlacementShard& shard = world.add_shard({kOne});
+    shard.learners = {kTwo, kThree};
+    shard.caught_up = {kThree};
+    world.damage(shard, kTwo);
+
+    EXPECT_EQ(texts(world.plan()), Lines{"shard 1: remove learner on node 2"});
+    ASSERT_NE(world.settle(Pace::kWholePlans), 0U);
+    EXPECT_EQ(shard.voters.size(), 3U);
+}
+
+TEST(Placement, LeadershipIsNotGivenToADamagedReplica) {
+    PlacementWorld world = three_of(3);
+    PlacementShard& shard = world.shard(ShardId(1));
+    world.damage(shard, kThree);
+    world.node(kOne).state = NodeState::kDraining;
+
+    EXPECT_EQ(texts(world.plan()), Lines{"shard 1: transfer leadership from node 1 to node 2"});
 }
 
 }  // namespace

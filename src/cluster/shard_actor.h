@@ -22,6 +22,14 @@ struct LedShard {
     bool is_changing = false;       // a change of members or a transfer is under way
 };
 
+// What a node says of its shards.
+struct ShardReport {
+    std::vector<LedShard> led;
+    // Rising. A replica that is listed on this node and takes no part: it was found damaged, or has
+    // lost what it promised (its files, or its log), or it is what is left of such a one.
+    std::vector<ShardId> damaged;
+};
+
 // Runs on  One core.
 class ShardActor {
 public:
@@ -29,6 +37,8 @@ public:
 
     // The shards that this node leads.
     [[nodiscard]] virtual std::vector<LedShard> led_shards() const = 0;
+    // The shards whose replica on this node is damaged, rising.
+    [[nodiscard]] virtual std::vector<ShardId> damaged_shards() const = 0;
     // Carries one change of the members of a shard out, or a transfer of its leadership, where this
     // node leads it. kAddLearner on a learner, kRemove* on no member, kPromoteLearner on a voter,
     // kTransferLeader to this node: nothing is to be done.

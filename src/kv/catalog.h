@@ -6,9 +6,10 @@
 //
 // A shard begins at epoch 1. While its record says so, the nodes it names may each make their
 // replica out of nothing; the epoch rises when all of them have. From then on a replica that is
-// missing was lost, and is never made anew as if it had been empty. A shard of one replica on the
-// node that was asked is durable before its record, and goes after it; so a crash leaves at most a
-// shard without a record, which the next start removes.
+// missing was lost, and is never made anew as if it had been empty: where others have replicas too
+// it is fenced (replication/fenced_replicas.h) until the records do not list it any more. A shard
+// of one replica on the node that was asked is durable before its record, and goes after it; so a
+// crash leaves at most a shard without a record, which the next start removes.
 #pragma once
 
 #include <map>
@@ -72,10 +73,11 @@ private:
     async::Task<Status> reconcile_alone();
     [[nodiscard]] bool differs() const;
     [[nodiscard]] bool is_listed(const cluster::ShardRecord& record) const;
-    [[nodiscard]] bool is_unlisted(ShardId shard) const;
+    [[nodiscard]] bool is_here(ShardId shard) const;
+    [[nodiscard]] std::vector<ShardId> unlisted() const;
     async::Task<Status> make_missing(const cluster::ShardRecord* record);
     async::Task<Status> remove_unlisted();
-    async::Task<Status> remove_shard(replication::ShardDescription shard);
+    async::Task<Status> remove_shard(ShardId shard);
     async::Task<void> end_founding();
     async::Task<void> reconcile_loop();
     [[nodiscard]] std::vector<cluster::ShardRecord> shards_being_founded() const;

@@ -20,6 +20,10 @@ using cluster::ShardRecord;
 
 constexpr Duration kReconcileInterval = std::chrono::milliseconds(200);
 
+bool lists_shard(const std::vector<ShardId>& shards, ShardId shard) {
+    return std::ranges::find(shards, shard) != shards.end();
+}
+
 }  // namespace
 
 void Kv::Catalog::follow(const ClusterView& newest) {
@@ -120,12 +124,18 @@ async::Task<Status> Kv::Catalog::reconcile() {
 // Whether the newest view asks for a replica that is not here, or none of one that is.
 bool Kv::Catalog::differs() const {
     for (const ShardRecord& record : view().map->shards()) {
-        if (is_listed(record) && kv_.host_.find_group(record.id) == nullptr) {
+        if (is_listed(record) && !is_here(record.id)) {
             return true;
         }
     }
-    return std::ranges::any_of(kv_.host_.shards(),
-                               [this](const auto& shard) { return is_unlisted(shard.id); });
+    return !unlisted().empty();
+}
+
+// Whether there is a replica, or a damaged one that the records have to let go first.
+bool Kv::Catalog::is_here(ShardId shard) const {
+    return kv_.host_.find_raft_group(shard) != nullptr ||
+           std::ranges::any_of(kv_.host_.damaged(),
+                               [shard](const auto& damaged) { return damaged.shard == shard; });
 }
 
 // Errors: kCorruption: a replica that must be here is missing.
@@ -144,11 +154,12 @@ async::Task<Status> Kv::Catalog::reconcile_alone() {
     const std::shared_ptr<const ClusterView> newest = kv_.directory().view();
     Status first;
     for (const ShardRecord& record : newest->map->shards()) {
-        if (kv_.host_.find_group(record.id) == nullptr) {
+        if (!is_here(record.id)) {
             const Status made = co_await make_missing(&record);
             first = first.ok() ? made : first;
         }
     }
+    kv_.host_.forget_lost_log();
     KVSTORE_CO_CHECK_OK(first);
     co_return co_await remove_unlisted();
 }
@@ -158,16 +169,24 @@ async::Task<Status> Kv::Catalog::make_missing(const ShardRecord* record) {
         co_return Status();
     }
     const bool votes = lists(record->voters, kv_.self());
-    if (votes && record->epoch != kFounding) {
-        if (record->voters.size() > 1) {
-            log_error("a replica of a shard is missing; remove this node and join it anew",
-                      {{"shard", record->id.value()}});
-            co_return Status();
-        }
+    if (votes && record->epoch != kFounding && kv_.is_alone()) {
         co_return Status(Code::kCorruption,
                          "keyspace '" + record->keyspace + "' lives in shards/" +
                              std::to_string(record->id.value()) +
                              ", which is missing; restore the data directory from a backup");
+    }
+    // What a lost replica has voted for and acknowledged counts, and nobody here knows it: it is
+    // not made anew under the membership that it had. A learner may have been given a vote of which
+    // the record does not tell yet, so it is believed to be a new one only while the log would know
+    // better.
+    if ((votes && record->epoch != kFounding) || kv_.host_.has_lost_log()) {
+        const Status fenced =
+            co_await kv_.host_.fence_missing(record->id, "the replica's files are missing");
+        if (!fenced.ok()) {
+            log_warning("a replica that is missing could not be fenced; it is tried again",
+                        {{"shard", record->id.value()}, {"reason", fenced.to_string()}});
+        }
+        co_return Status();
     }
     replication::ShardDescription description = description_of(*record);
     if (votes) {
@@ -187,34 +206,67 @@ bool Kv::Catalog::is_listed(const ShardRecord& record) const {
     return lists(record.voters, kv_.self()) || lists(record.learners, kv_.self());
 }
 
-// Whether a replica is of a shard that was dropped or lives elsewhere now.
-bool Kv::Catalog::is_unlisted(ShardId shard) const {
-    if (!view().metadata.cluster.has_value() || shard == kSystemShard ||
-        std::ranges::find(making_, shard) != making_.end()) {
-        return false;
+// The replicas here of shards that were dropped or live elsewhere now.
+std::vector<ShardId> Kv::Catalog::unlisted() const {
+    std::vector<ShardId> shards;
+    if (!view().metadata.cluster.has_value()) {
+        return shards;
     }
-    const ShardRecord* const record = view().map->find(shard);
-    return record == nullptr || !is_listed(*record);
+    const auto add = [&](ShardId shard, bool may_go) {
+        const ShardRecord* const record = view().map->find(shard);
+        if (may_go && !lists_shard(making_, shard) && (record == nullptr || !is_listed(*record))) {
+            shards.push_back(shard);
+        }
+    };
+    for (const replication::ShardDescription& shard : kv_.host_.shards()) {
+        add(shard.id, shard.id != kSystemShard);
+    }
+    for (const replication::DamagedReplica& damaged : kv_.host_.damaged()) {
+        const bool is_fenced = kv_.host_.find_raft_group(damaged.shard) == nullptr;
+        add(damaged.shard,
+            is_fenced &&
+                (damaged.shard != kSystemShard || view().map->find(kSystemShard) != nullptr));
+    }
+    return shards;
 }
 
+// The records may have changed since they were read, and a replica that is listed again may have
+// promised something since. So it is silenced first, and the records are read once more: a promise
+// that it made before then is of a listing that they show.
 async::Task<Status> Kv::Catalog::remove_unlisted() {
-    for (const replication::ShardDescription& shard : kv_.host_.shards()) {
-        if (is_unlisted(shard.id)) {
+    const std::vector<ShardId> doubtful = unlisted();
+    if (doubtful.empty()) {
+        co_return Status();
+    }
+    for (const ShardId shard : doubtful) {
+        if (replication::RaftGroup* const group = kv_.host_.find_raft_group(shard)) {
+            group->pause();
+        }
+    }
+    Status known;
+    if (!kv_.is_alone()) {
+        known = co_await refresh();
+    }
+    const std::vector<ShardId> gone = known.ok() ? unlisted() : std::vector<ShardId>();
+    for (const ShardId shard : doubtful) {
+        replication::RaftGroup* const group = kv_.host_.find_raft_group(shard);
+        if (lists_shard(gone, shard)) {
             KVSTORE_CO_CHECK_OK(co_await remove_shard(shard));
+        } else if (group != nullptr) {
+            group->resume();
         }
     }
     co_return Status();
 }
 
 // What no record lists is left over, unless the records themselves have been lost.
-async::Task<Status> Kv::Catalog::remove_shard(replication::ShardDescription shard) {
-    log_info("removing a replica that no record lists",
-             {{"shard", shard.id.value()}, {"keyspace", shard.keyspace}});
-    const Status dropped = co_await kv_.host_.drop_shard(shard.id);
+async::Task<Status> Kv::Catalog::remove_shard(ShardId shard) {
+    log_info("removing a replica that no record lists", {{"shard", shard.value()}});
+    const Status dropped = co_await kv_.host_.drop_shard(shard);
     if (!dropped.ok()) {
         // It counts for nothing wherever it stands.
         log_warning("a replica that no record lists could not be removed yet",
-                    {{"shard", shard.id.value()}, {"reason", dropped.to_string()}});
+                    {{"shard", shard.value()}, {"reason", dropped.to_string()}});
     }
     co_return Status();
 }

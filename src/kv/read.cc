@@ -211,6 +211,9 @@ async::Task<Result<std::optional<OwnedRecord>>> Kv::get_in(CallContext context,
     const Revision revision = state.state().revision;
     gate.leave();
     if (!loaded.ok()) {
+        if (loaded.status().code() == Code::kCorruption && !keyspace->is_dropped()) {
+            keyspace->group().note_damage(loaded.status());
+        }
         co_return loaded.status();
     }
     note_seen(context, id, revision);

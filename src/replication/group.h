@@ -92,6 +92,10 @@ public:
     // a replica it is closed.
     [[nodiscard]] virtual async::Gate& gate() = 0;
 
+    // A read of the replica here found it damaged. Where others have what it had, it shows nothing
+    // from now on.
+    virtual void note_damage(const Status& /*why*/) {}
+
     // Why the replica here takes no part any more; ok while it does, and without one.
     [[nodiscard]] virtual const Status& health() const = 0;
     // Whether what shard() shows may be shown, as old as it may be: also while a replica takes no

@@ -1,26 +1,15 @@
 #include "replication/host.h"
 
 #include <algorithm>
-#include <map>
-#include <optional>
-#include <set>
 #include <utility>
 
-#include "async/sync.h"
 #include "base/log.h"
+#include "replication/node_host.h"
 #include "replication/shard_folder.h"
-#include "replication/strong/maintenance.h"
-#include "replication/strong/node_watch.h"
-#include "replication/strong/raft_group.h"
-#include "replication/strong/routes.h"
-#include "replication/strong/state_exchange.h"
 #include "wire/raft_messages.h"
-#include "wire/topics.h"
 
 namespace kvstore::replication {
 namespace {
-
-constexpr std::string_view kWalFolder = "wal";
 
 metrics::Histogram* add_commit_latency(metrics::Registry* registry) {
     if (registry == nullptr) {
@@ -32,36 +21,8 @@ metrics::Histogram* add_commit_latency(metrics::Registry* registry) {
                                     metrics::Unit::kNanoseconds);
 }
 
-// The log is there before the first shard, and has a file at any time since. Without it shards
-// would be shown as they stood when they last persisted, as if nothing had been written later.
-async::Task<Status> check_log_exists(env::Disk* disk) {
-    const std::string folder(kWalFolder);
-    KVSTORE_CO_TRY(const bool exists, co_await disk->exists(folder));
-    if (exists) {
-        auto listed = co_await disk->list(folder);
-        KVSTORE_CO_TRY(const std::vector<env::DirectoryEntry> entries, std::move(listed));
-        if (!entries.empty()) {
-            co_return Status();
-        }
-    }
-    co_return Status(Code::kCorruption,
-                     "the write-ahead log (wal/) is missing while there are shards; restore the "
-                     "data directory from a backup");
-}
-
-struct HostInstruments {
-    metrics::Gauge* sleeping_groups = nullptr;  // null: not measured
-    metrics::Gauge* log_full = nullptr;
-};
-
-HostInstruments add_instruments(metrics::Registry* registry) {
-    if (registry == nullptr) {
-        return {};
-    }
-    return {.sleeping_groups = &registry->add_gauge("kvstore_raft_groups_asleep",
-                                                    "Replicas here whose idle groups sleep."),
-            .log_full = &registry->add_gauge("kvstore_wal_disk_full",
-                                             "1 while the disk has no room for the log, else 0.")};
+Status stopping_status() {
+    return {Code::kUnavailable, "the server is stopping"};
 }
 
 // Adds the nodes with the group's other members; each once.
@@ -76,265 +37,47 @@ void add_members(const RaftGroup& group, NodeId self, std::vector<NodeId>& nodes
     }
 }
 
-struct Replica {
-    ShardDescription description;
-    std::unique_ptr<RaftGroup> group;
-    std::unique_ptr<Maintenance> maintenance;
-};
+}  // namespace
 
-class NodeHost final : public Host,
-                       private RaftLink,
-                       private StateOwner,
-                       private WatchedNodes,
-                       private rpc::Service {
-public:
-    NodeHost(env::Env& env, HostOptions options)
-        : env_(env),
-          options_(std::move(options)),
-          shared_{.env = env,
-                  .clock = clock_,
-                  .self = options_.self,
-                  .timing = options_.timing,
-                  .link = options_.transport != nullptr ? this : nullptr,
-                  .proposal_bytes_max = options_.proposal_bytes_max,
-                  .commit_latency = add_commit_latency(options_.registry)},
-          lsm_(storage::make_lsm_shared(options_.lsm)),
-          routes_(RouteShared{.env = env,
-                              .transport = options_.transport,
-                              .self = options_.self,
-                              .locate = std::move(options_.locate),
-                              .bytes_max = options_.proposal_bytes_max}),
-          gate_(env.scheduler),
-          instruments_(add_instruments(options_.registry)),
-          tick_gate_(env.scheduler) {
-        if (options_.transport != nullptr) {
-            StateOwner& owner = *this;
-            exchange_.emplace(env, owner, *options_.transport, options_.self);
-            options_.transport->add_service(wire::kRaftTopic, this);
-            WatchedNodes& watched = *this;
-            watch_.emplace(*options_.transport, watched, options_.timing.election_ticks);
-        }
+NodeHost::NodeHost(env::Env& env, HostOptions options)
+    : env_(env),
+      options_(std::move(options)),
+      shared_{.env = env,
+              .clock = clock_,
+              .self = options_.self,
+              .timing = options_.timing,
+              .link = options_.transport != nullptr ? this : nullptr,
+              .proposal_bytes_max = options_.proposal_bytes_max,
+              .commit_latency = add_commit_latency(options_.registry)},
+      lsm_(storage::make_lsm_shared(options_.lsm)),
+      routes_(RouteShared{.env = env,
+                          .transport = options_.transport,
+                          .self = options_.self,
+                          .locate = std::move(options_.locate),
+                          .bytes_max = options_.proposal_bytes_max}),
+      fenced_(env.disk),
+      gate_(env.scheduler),
+      tick_gate_(env.scheduler) {
+    if (options_.transport != nullptr) {
+        StateOwner& owner = *this;
+        exchange_.emplace(env, owner, *options_.transport, options_.self);
+        digests_.emplace(
+            env, *options_.transport, options_.self, options_.registry, [this](ShardId shard) {
+                return find_raft_group(shard);
+            });
+        options_.transport->add_service(wire::kRaftTopic, this);
+        WatchedNodes& watched = *this;
+        watch_.emplace(*options_.transport, watched, options_.timing.election_ticks);
     }
-
-    async::Task<Status> recover();
-
-    Group& route(ShardId shard) override { return routes_.route(shard); }
-    void forget_route(ShardId shard) override { routes_.forget(shard); }
-    Group* find_group(ShardId shard) override { return routes_.find_with_replica(shard); }
-    void set_ask_server(AskServer* server) override { routes_.set_ask_server(server); }
-    RaftGroup* find_raft_group(ShardId shard) override {
-        const auto found = replicas_.find(shard);
-        return found == replicas_.end() ? nullptr : found->second.group.get();
+    if (options_.registry != nullptr) {
+        damaged_count_ = &options_.registry->add_gauge(
+            "kvstore_replication_damaged_replicas",
+            "Replicas of this node that take no part, since they are damaged.");
+        asleep_count_ = &options_.registry->add_gauge("kvstore_raft_groups_asleep",
+                                                      "Replicas here whose idle groups sleep.");
+        log_full_ = &options_.registry->add_gauge(
+            "kvstore_wal_disk_full", "1 while the disk has no room for the log, else 0.");
     }
-    [[nodiscard]] std::vector<ShardDescription> shards() const override;
-    async::Task<Result<Group*>> create_shard(ShardDescription description) override;
-    async::Task<Status> drop_shard(ShardId shard) override;
-    async::Task<Status> persist_shard(ShardId shard) override;
-    async::Task<Status> persist_all() override;
-    async::Task<Status> compact_all() override;
-    HybridClock& clock() override { return clock_; }
-    std::uint64_t now_ms() override;
-    [[nodiscard]] storage::WalStatistics wal_statistics() const override {
-        return wal_ ? wal_->statistics() : storage::WalStatistics{};
-    }
-    [[nodiscard]] Status log_health() const override { return shared_.log_health(); }
-    [[nodiscard]] std::uint64_t memory_bytes() const override;
-    std::vector<ShardStatistics> statistics() override;
-    async::Task<Status> stop() override;
-
-private:
-    // How long the end waits for outcomes from other nodes.
-    static constexpr Duration kForwardsPatience = std::chrono::seconds(1);
-    // How often engines that flush by themselves are asked whether the log can go.
-    static constexpr Duration kReleaseInterval = std::chrono::seconds(1);
-
-    // ---- peers ----
-    void send(const raft::Message& message) override;
-    void send_snapshot(RaftGroup& group, const raft::Message& message) override;
-    void on_messages(NodeId from, rpc::Received messages) override;
-    void on_call(NodeId from, rpc::Received request, rpc::Responder responder) override;
-    async::Task<Result<Bytes>> on_stream(NodeId from,
-                                         Bytes header,
-                                         std::unique_ptr<rpc::IncomingStream> stream) override;
-    void on_peer_state(NodeId peer, bool is_connected) override;
-    void on_node_silent(NodeId peer) override;
-    void on_node_changed(NodeId peer) override;
-    RaftGroup* find_replica(ShardId shard, ShardDescription* description) override;
-    async::Task<Result<std::unique_ptr<storage::Engine>>> open_engine(ShardDescription description,
-                                                                      std::string folder) override;
-
-    async::Task<Result<std::unique_ptr<RaftGroup>>> open_group(ShardDescription description);
-    async::Task<Status> open_shards();
-    async::Task<Result<Group*>> create_shard_inside(ShardDescription description);
-    async::Task<Status> drop_shard_inside(ShardId shard);
-    async::Task<Status> remove_dropped(ShardId shard);
-    async::Task<Status> persist_every();
-    async::Task<Status> compact_every();
-    async::Task<void> tick_loop();
-    void tick();
-    void look_for_room();
-    async::Task<void> release_loop();
-    void shorten_log();
-    void add(ShardDescription description, std::unique_ptr<RaftGroup> group);
-    // Shards under their ids, which stay valid while shards come and go.
-    [[nodiscard]] std::vector<ShardId> shard_ids() const;
-
-    env::Env& env_;
-    HostOptions options_;
-    HybridClock clock_;
-    GroupShared shared_;
-    std::shared_ptr<storage::LsmShared> lsm_;
-    std::unique_ptr<storage::Wal> wal_;
-    std::map<ShardId, Replica> replicas_;
-    Routes routes_;
-    // Closed, but the log was not told and may still call them.
-    std::vector<Replica> closed_;
-    // Around everything that changes replicas_ or walks over it with suspensions.
-    async::Gate gate_;
-    std::optional<StateExchange> exchange_;  // none without peers
-    std::vector<raft::Message> inbox_;       // of one call of on_messages(), to keep its capacity
-    std::optional<NodeWatch> watch_;         // none without peers
-    HostInstruments instruments_;
-    // Time goes on for groups until the last of them has stopped.
-    async::Gate tick_gate_;
-    bool is_ticking_over_ = false;
-    bool is_log_full_ = false;  // as was said last
-    bool is_recovered_ = false;
-    bool is_stopping_ = false;
-
-    friend class RecoveryVisitor;
-};
-
-// Hands what the log holds to the groups it belongs to.
-class RecoveryVisitor final : public storage::WalVisitor {
-public:
-    explicit RecoveryVisitor(NodeHost& host) : host_(host) {}
-
-    Status on_entry(const storage::LogEntry& entry) override {
-        RaftGroup* const group = find(entry.group);
-        return group != nullptr ? group->replay_entry(entry) : Status();
-    }
-    Status on_state(const storage::LogState& state) override {
-        RaftGroup* const group = find(state.group);
-        return group != nullptr ? group->replay_state(state) : Status();
-    }
-    Status on_start(GroupId id, Term term, Index index) override {
-        RaftGroup* const group = find(id);
-        return group != nullptr ? group->replay_start(term, index) : Status();
-    }
-    Status on_drop(GroupId id) override {
-        ownerless_.erase(id);
-        return {};
-    }
-
-    // Groups in the log whose shards are gone: a crash came between the drop and the log's note of
-    // it, or there was no log then.
-    [[nodiscard]] const std::set<GroupId>& ownerless() const { return ownerless_; }
-
-private:
-    RaftGroup* find(GroupId group) {
-        const auto found = host_.replicas_.find(ShardId(group.value()));
-        if (found == host_.replicas_.end()) {
-            ownerless_.insert(group);
-            return nullptr;
-        }
-        return found->second.group.get();
-    }
-
-    NodeHost& host_;
-    std::set<GroupId> ownerless_;
-};
-
-async::Task<Result<std::unique_ptr<storage::Engine>>> NodeHost::open_engine(
-    ShardDescription description, std::string folder) {
-    if (description.engine == EngineKind::kMemory) {
-        storage::MemoryEngineOptions memory_options;
-        memory_options.shard = description.id;
-        co_return co_await storage::open_memory_engine(&env_, folder, memory_options);
-    }
-    storage::LsmEngineOptions lsm_options;
-    lsm_options.shard = description.id;
-    lsm_options.compression = options_.compression;
-    lsm_options.shared = lsm_;
-    co_return co_await storage::open_lsm_engine(&env_, folder, lsm_options);
-}
-
-async::Task<Result<std::unique_ptr<RaftGroup>>> NodeHost::open_group(ShardDescription description) {
-    const std::string folder = shard_engine_folder(description.id);
-    KVSTORE_CO_CHECK_OK(co_await settle_received_state(&env_.disk, description.id));
-    auto opened = co_await open_engine(description, folder);
-    KVSTORE_CO_TRY(std::unique_ptr<storage::Engine> engine, std::move(opened));
-    std::vector<NodeId> founders = description.founders;
-    if (founders.empty() && !description.is_newcomer) {
-        founders.push_back(options_.self);
-    }
-    auto group = co_await RaftGroup::open(&shared_,
-                                          GroupId(description.id.value()),
-                                          std::move(engine),
-                                          std::move(founders),
-                                          description.history_ms);
-    if (!group.ok()) {
-        co_return group.status().with_context(folder);
-    }
-    co_return group;
-}
-
-void NodeHost::add(ShardDescription description, std::unique_ptr<RaftGroup> group) {
-    auto maintenance = std::make_unique<Maintenance>(
-        env_, *group, MaintenanceOptions{.snapshot_interval = options_.snapshot_interval});
-    const ShardId id = description.id;
-    replicas_.emplace(id,
-                      Replica{.description = std::move(description),
-                              .group = std::move(group),
-                              .maintenance = std::move(maintenance)});
-}
-
-async::Task<Status> NodeHost::recover() {
-    KVSTORE_CO_CHECK_OK(co_await open_shards());
-    // A log that an earlier start with another durability left is read all the same.
-    RecoveryVisitor visitor(*this);
-    auto opened_wal =
-        co_await storage::Wal::open(&env_, std::string(kWalFolder), options_.wal, &visitor);
-    KVSTORE_CO_TRY(wal_, std::move(opened_wal));
-    if (options_.wal.durability != storage::Durability::kMemory) {
-        shared_.wal = wal_.get();
-        for (const GroupId group : visitor.ownerless()) {
-            KVSTORE_CO_CHECK_OK(wal_->drop(group));
-        }
-    }
-    // Every start writes at least one record.
-    shared_.incarnation = wal_->statistics().last_sequence.value();
-    for (const ShardId id : shard_ids()) {
-        RaftGroup* const group = replicas_.at(id).group.get();
-        KVSTORE_CO_CHECK_OK(co_await group->begin());
-        routes_.attach(id, group);
-    }
-    is_recovered_ = true;
-    tick_gate_.spawn(tick_loop());
-    gate_.spawn(release_loop());
-    // All of them elect themselves with one write of the log.
-    for (const ShardId id : shard_ids()) {
-        Replica& replica = replicas_.at(id);
-        KVSTORE_CO_CHECK_OK(co_await replica.group->wait_caught_up());
-        replica.maintenance->start();
-    }
-    co_return Status();
-}
-
-async::Task<Status> NodeHost::open_shards() {
-    KVSTORE_CO_CHECK_OK(co_await env_.disk.create_directories(std::string(kShardsFolder)));
-    auto listed = co_await list_shard_folders(&env_.disk);
-    KVSTORE_CO_TRY(const std::vector<ShardDescription> descriptions, std::move(listed));
-    if (!descriptions.empty()) {
-        KVSTORE_CO_CHECK_OK(co_await check_log_exists(&env_.disk));
-    }
-    KVSTORE_CO_CHECK_OK(co_await remove_unfinished_shard_folders(&env_.disk));
-    for (const ShardDescription& description : descriptions) {
-        auto opened = co_await open_group(description);
-        KVSTORE_CO_TRY(std::unique_ptr<RaftGroup> group, std::move(opened));
-        add(description, std::move(group));
-    }
-    co_return Status();
 }
 
 std::vector<ShardId> NodeHost::shard_ids() const {
@@ -357,10 +100,6 @@ std::vector<ShardDescription> NodeHost::shards() const {
 
 // ---- shards come and go ----
 
-Status stopping_status() {
-    return {Code::kUnavailable, "the server is stopping"};
-}
-
 async::Task<Result<Group*>> NodeHost::create_shard(ShardDescription description) {
     if (!gate_.try_enter()) {
         co_return stopping_status();
@@ -371,7 +110,7 @@ async::Task<Result<Group*>> NodeHost::create_shard(ShardDescription description)
 }
 
 async::Task<Result<Group*>> NodeHost::create_shard_inside(ShardDescription description) {
-    if (replicas_.contains(description.id)) {
+    if (replicas_.contains(description.id) || fenced_.contains(description.id)) {
         co_return Status(Code::kAlreadyExists,
                          "shard " + std::to_string(description.id.value()) + " exists already");
     }
@@ -408,6 +147,9 @@ async::Task<Status> NodeHost::drop_shard(ShardId shard) {
 }
 
 async::Task<Status> NodeHost::drop_shard_inside(ShardId shard) {
+    if (fenced_.contains(shard)) {
+        co_return co_await drop_fenced(shard);
+    }
     auto node = replicas_.extract(shard);
     if (node.empty()) {
         co_return Status(Code::kNotFound, "no shard " + std::to_string(shard.value()));
@@ -441,7 +183,6 @@ async::Task<Status> NodeHost::remove_dropped(ShardId shard) {
     }
     co_return Status();
 }
-
 // ---- peers ----
 
 void NodeHost::send(const raft::Message& message) {
@@ -519,13 +260,14 @@ void NodeHost::tick() {
             add_members(*replica.group, options_.self, asleep_with);
         }
     }
+    fence_quarantined();
     if (watch_) {
         watch_->tick(asleep_with,
                      {.incarnation = shared_.incarnation, .withdrawals = shared_.withdrawals});
     }
-    if (instruments_.sleeping_groups != nullptr) {
-        instruments_.sleeping_groups->set(asleep);
-        instruments_.log_full->set(is_log_full_ ? 1 : 0);
+    if (asleep_count_ != nullptr) {
+        asleep_count_->set(asleep);
+        log_full_->set(is_log_full_ ? 1 : 0);
     }
     routes_.tick();
 }
@@ -569,6 +311,30 @@ async::Task<void> NodeHost::release_loop() {
             replica.group->release_log();
         }
         shorten_log();
+        count_damaged();
+    }
+}
+
+void NodeHost::count_damaged() {
+    if (damaged_count_ != nullptr) {
+        damaged_count_->set(static_cast<std::int64_t>(damaged().size()));
+    }
+}
+
+// One shard after the other: nothing waits for it.
+async::Task<void> NodeHost::digest_loop() {
+    MonotonicTime next = env_.clock.now() + options_.digest_interval;
+    while (!is_stopping_) {
+        co_await env_.clock.sleep(std::chrono::milliseconds(100));
+        if (env_.clock.now() < next) {
+            continue;
+        }
+        for (const ShardId id : shard_ids()) {
+            if (!is_stopping_) {
+                co_await digests_->check(id);
+            }
+        }
+        next = env_.clock.now() + options_.digest_interval;
     }
 }
 
@@ -585,6 +351,15 @@ void NodeHost::shorten_log() {
     const auto found = replicas_.find(ShardId(laggard->value()));
     if (found != replicas_.end()) {
         found->second.maintenance->request_snapshot();
+    } else if (fenced_.contains(ShardId(laggard->value())) &&
+               wal_->statistics().segment_count > kFencedSegments * options_.log_segments_max) {
+        // Its entries are kept for people, but not at any price.
+        log_warning("the log entries of a damaged replica are given up, for the log is long",
+                    {{"shard", laggard->value()}});
+        const Status dropped = wal_->drop(*laggard);
+        if (!dropped.ok()) {
+            log_warning("the log did not take it", {{"reason", dropped.to_string()}});
+        }
     }
 }
 
@@ -728,8 +503,6 @@ async::Task<Status> NodeHost::stop() {
     }
     co_return first;
 }
-
-}  // namespace
 
 async::Task<Result<std::unique_ptr<Host>>> Host::open(env::Env* env, HostOptions options) {
     auto host = std::make_unique<NodeHost>(*env, std::move(options));

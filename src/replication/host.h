@@ -4,7 +4,8 @@
 // Folders, below the data directory:
 //
 //     wal/              the log
-//     shards/<id>/      a shard: `shard` (what it is), `engine/` (its data)
+//     shards/<id>/      a shard: `shard` (what it is), `engine/` (its data); `damaged` where it is
+//     wal-damaged-<n>/  logs that could not be read, for people
 //
 // A shard's folder is durable before anything refers to it, and is removed after nothing does; so a
 // crash leaves at most folders that nobody refers to, which the owner of the catalogue removes. Its
@@ -47,8 +48,20 @@ struct ShardDescription {
     bool is_newcomer = false;
 };
 
+// A replica that is fenced: it neither votes nor acknowledges nor shows anything, until its shard
+// is dropped here and made anew.
+struct DamagedReplica {
+    ShardId shard;
+    Status why;
+};
+
 struct HostSettings {
     storage::WalOptions wal;
+    // Other nodes belong to the cluster too: what is damaged here is fenced, and the others fill it
+    // anew. Without them the host does not open over damage.
+    bool has_others = false;
+    // Between comparisons of the digests of a shard that has changed; 0: never.
+    Duration digest_interval = std::chrono::seconds(10);
     Duration snapshot_interval = std::chrono::seconds(300);  // 0: only when the log grows long
     // A log of more segments makes the shard that holds back the oldest one persist.
     std::uint64_t log_segments_max = 12;
@@ -102,6 +115,8 @@ public:
     virtual ~Host() = default;
 
     // Opens every shard folder, recovers the log into them, and is ready.
+    // With HostSettings::has_others, a replica whose files or log are damaged or gone is fenced
+    // (damaged()), and a log that cannot be read is moved aside, to wal-damaged-<n>/.
     // Errors: kCorruption with the place and the command that helps, also where there are shards
     //         and no log; kIoError, kDiskFull, ...
     static async::Task<Result<std::unique_ptr<Host>>> open(env::Env* env, HostOptions options);
@@ -122,14 +137,27 @@ public:
     [[nodiscard]] virtual RaftGroup* find_raft_group(ShardId shard) = 0;
     [[nodiscard]] virtual std::vector<ShardDescription> shards() const = 0;
 
+    // Replicas that take no part, by shard: the fenced, and those of a shard that is nowhere else,
+    // which stay to say why.
+    [[nodiscard]] virtual std::vector<DamagedReplica> damaged() const = 0;
+    // Whether this start found the log damaged or gone, so that a replica which is not here may
+    // have been lost with it; until forget_lost_log().
+    [[nodiscard]] virtual bool has_lost_log() const = 0;
+    virtual void forget_lost_log() = 0;
+    // Fences a replica that should be here and is not, durably: what it has promised is not known
+    // any more. Errors: kAlreadyExists: it is here; kDiskFull, kIoError.
+    virtual async::Task<Status> fence_missing(ShardId shard, std::string why) = 0;
+
     // Makes an empty shard, durable when it returns.
-    // Errors: kAlreadyExists, kUnavailable (stopping); kDiskFull, kIoError: the folder may remain,
+    // Errors: kAlreadyExists (also a fenced one), kUnavailable (stopping); kDiskFull, kIoError: the
+    // folder may remain,
     //         and counts for nothing.
     virtual async::Task<Result<Group*>> create_shard(ShardDescription description) = 0;
 
-    // Ends the replica and removes its folder. Its proposals fail with kUnavailable (unknown
-    // effect); no pointer to its RaftGroup may be used after the call began. Its route stays.
-    // Errors: kNotFound, kUnavailable (stopping). kIoError: it is gone from this host, and its
+    // Ends the replica, also a fenced one, and removes its folder. Its proposals fail with
+    // kUnavailable (unknown effect); no pointer to its RaftGroup may be used after the call began.
+    // Its route stays. Errors: kNotFound, kUnavailable (stopping). kIoError: it is gone from this
+    // host, and its
     //         folder may be back after a restart.
     virtual async::Task<Status> drop_shard(ShardId shard) = 0;
 

@@ -102,6 +102,14 @@ std::vector<cluster::LedShard> HostShardActor::led_shards() const {
     return led;
 }
 
+std::vector<ShardId> HostShardActor::damaged_shards() const {
+    std::vector<ShardId> shards;
+    for (const DamagedReplica& replica : host_.damaged()) {
+        shards.push_back(replica.shard);
+    }
+    return shards;
+}
+
 async::Task<Status> HostShardActor::act(cluster::ActionKind kind,
                                         ShardId shard,
                                         NodeId node,

@@ -15,6 +15,7 @@ public:
     explicit HostShardActor(Host& host) : host_(host) {}
 
     [[nodiscard]] std::vector<cluster::LedShard> led_shards() const override;
+    [[nodiscard]] std::vector<ShardId> damaged_shards() const override;
     async::Task<Status> act(cluster::ActionKind kind,
                             ShardId shard,
                             NodeId node,

@@ -20,7 +20,9 @@ namespace kvstore::replication {
 // shard's, in which records and state are of one moment, and not the engine's.
 //
 // Suspends: until `work` has run. The shard cannot go away meanwhile; it can right after.
-// Errors:   kUnavailable when the shard is closing; those of `work`.
+// Errors:   kUnavailable when the shard is closing; those of `work`, of which kCorruption is told
+// to
+//           the group.
 template <typename T, typename Work>
 async::Task<Result<T>> read_view(env::Env* env, Group* group, Work work) {
     async::Gate& gate = group->gate();
@@ -31,6 +33,9 @@ async::Task<Result<T>> read_view(env::Env* env, Group* group, Work work) {
         const std::unique_ptr<storage::View> view = group->shard().view();
         Result<T> result = work(view.get());
         gate.leave();
+        if (result.status().code() == Code::kCorruption) {
+            group->note_damage(result.status());
+        }
         co_return result;
     }
     std::optional<Result<T>> result;
@@ -42,6 +47,9 @@ async::Task<Result<T>> read_view(env::Env* env, Group* group, Work work) {
         co_await env->disk.run_blocking(std::move(blocking));
     }
     gate.leave();
+    if (result->status().code() == Code::kCorruption) {
+        group->note_damage(result->status());
+    }
     co_return *std::move(result);
 }
 

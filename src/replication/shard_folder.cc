@@ -16,6 +16,7 @@ namespace {
 constexpr std::string_view kFirstLine = "kvstore-shard 1\n";
 constexpr std::string_view kFileName = "shard";
 constexpr std::string_view kDroppedName = "dropped";
+constexpr std::string_view kDamagedName = "damaged";
 constexpr std::uint64_t kFileBytesMax = 64U << 10U;
 
 std::string path_in(ShardId shard, std::string_view name) {
@@ -29,10 +30,15 @@ std::string file_path(ShardId shard) {
 enum class FolderState : std::uint8_t {
     kWhole,       // has its file
     kUnfinished,  // of a creation or a drop that was cut short
+    kDamaged,     // says so
+    kLostFile,    // holds data and lost its file
 };
 
-// Errors: kCorruption: it holds data and lost its file.
 async::Task<Result<FolderState>> look_at_folder(env::Disk* disk, ShardId shard) {
+    KVSTORE_CO_TRY(const bool is_damaged, co_await disk->exists(path_in(shard, kDamagedName)));
+    if (is_damaged) {
+        co_return FolderState::kDamaged;
+    }
     KVSTORE_CO_TRY(const bool has_file, co_await disk->exists(file_path(shard)));
     if (has_file) {
         co_return FolderState::kWhole;
@@ -44,12 +50,13 @@ async::Task<Result<FolderState>> look_at_folder(env::Disk* disk, ShardId shard) 
     }
     auto listed = co_await disk->list(shard_engine_folder(shard));
     KVSTORE_CO_TRY(const std::vector<env::DirectoryEntry> data, std::move(listed));
-    if (!data.empty()) {
-        co_return Status(Code::kCorruption,
-                         file_path(shard) +
-                             " is missing, though the folder holds data; restore it from a backup");
-    }
-    co_return FolderState::kUnfinished;
+    co_return data.empty() ? FolderState::kUnfinished : FolderState::kLostFile;
+}
+
+Status lost_file(ShardId shard) {
+    return {
+        Code::kCorruption,
+        file_path(shard) + " is missing, though the folder holds data; restore it from a backup"};
 }
 
 struct Folder {
@@ -75,6 +82,13 @@ async::Task<Result<std::vector<Folder>>> look_at_folders(env::Disk* disk) {
     }
     std::ranges::sort(folders, {}, &Folder::id);
     co_return folders;
+}
+
+// What the mark says.
+async::Task<Status> read_damage(env::Disk* disk, ShardId shard) {
+    const auto read = co_await env::read_file(disk, path_in(shard, kDamagedName), kFileBytesMax);
+    co_return Status(Code::kCorruption,
+                     read.ok() ? std::string(*read) : std::string("it is marked as damaged"));
 }
 
 async::Task<Result<ShardDescription>> read_shard_file(env::Disk* disk, ShardId shard) {
@@ -205,23 +219,62 @@ async::Task<Status> create_shard_folder(env::Disk* disk, ShardDescription descri
     co_return co_await disk->sync_directory("");
 }
 
-async::Task<Result<std::vector<ShardDescription>>> list_shard_folders(env::Disk* disk) {
+async::Task<Result<ShardFolders>> look_at_shard_folders(env::Disk* disk) {
     auto looked = co_await look_at_folders(disk);
     KVSTORE_CO_TRY(const std::vector<Folder> folders, std::move(looked));
-    std::vector<ShardDescription> shards;
+    ShardFolders found;
     for (const Folder& folder : folders) {
-        if (folder.state == FolderState::kWhole) {
-            auto read = co_await read_shard_file(disk, folder.id);
-            KVSTORE_CO_TRY(ShardDescription description, std::move(read));
-            shards.push_back(std::move(description));
+        Status damage;
+        switch (folder.state) {
+            case FolderState::kUnfinished: continue;
+            case FolderState::kDamaged: damage = co_await read_damage(disk, folder.id); break;
+            case FolderState::kLostFile: damage = lost_file(folder.id); break;
+            case FolderState::kWhole: {
+                auto read = co_await read_shard_file(disk, folder.id);
+                damage = read.status();
+                if (read.ok()) {
+                    found.whole.push_back(*std::move(read));
+                }
+                break;
+            }
         }
+        if (damage.ok()) {
+            continue;
+        }
+        if (damage.code() != Code::kCorruption && damage.code() != Code::kTooLarge) {
+            co_return damage;
+        }
+        found.damaged.push_back(
+            {.shard = folder.id, .why = Status(Code::kCorruption, std::string(damage.message()))});
     }
-    co_return shards;
+    co_return found;
+}
+
+async::Task<Result<std::vector<ShardDescription>>> list_shard_folders(env::Disk* disk) {
+    auto looked = co_await look_at_shard_folders(disk);
+    KVSTORE_CO_TRY(ShardFolders folders, std::move(looked));
+    if (!folders.damaged.empty()) {
+        co_return folders.damaged.front().why;
+    }
+    co_return std::move(folders.whole);
+}
+
+async::Task<Status> mark_shard_folder_damaged(env::Disk* disk, ShardId shard, std::string why) {
+    KVSTORE_CO_CHECK_OK(co_await disk->create_directories(shard_folder(shard)));
+    KVSTORE_CO_CHECK_OK(
+        co_await env::write_file_atomically(disk, path_in(shard, kDamagedName), std::move(why)));
+    KVSTORE_CO_CHECK_OK(co_await disk->sync_directory(std::string(kShardsFolder)));
+    co_return co_await disk->sync_directory("");
 }
 
 async::Task<Status> remove_unfinished_shard_folders(env::Disk* disk) {
     auto looked = co_await look_at_folders(disk);
     KVSTORE_CO_TRY(const std::vector<Folder> folders, std::move(looked));
+    for (const Folder& folder : folders) {
+        if (folder.state == FolderState::kLostFile) {
+            co_return lost_file(folder.id);
+        }
+    }
     for (const Folder& folder : folders) {
         if (folder.state == FolderState::kUnfinished) {
             KVSTORE_CO_CHECK_OK(co_await remove_shard_folder(disk, folder.id));
@@ -231,9 +284,13 @@ async::Task<Status> remove_unfinished_shard_folders(env::Disk* disk) {
 }
 
 async::Task<Status> mark_shard_folder_dropped(env::Disk* disk, ShardId shard) {
-    const Status renamed = co_await disk->rename(file_path(shard), path_in(shard, kDroppedName));
-    if (!renamed.ok() && renamed.code() != Code::kNotFound) {
-        co_return renamed;
+    // A damaged one may have lost its file.
+    for (const std::string_view name : {kFileName, kDamagedName}) {
+        const Status renamed =
+            co_await disk->rename(path_in(shard, name), path_in(shard, kDroppedName));
+        if (!renamed.ok() && renamed.code() != Code::kNotFound) {
+            co_return renamed;
+        }
     }
     KVSTORE_CO_TRY(const bool exists, co_await disk->exists(shard_folder(shard)));
     if (!exists) {

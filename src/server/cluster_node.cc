@@ -251,8 +251,30 @@ async::Task<Status> ClusterNode::load_members() {
     }
     auto content = co_await env::read_file(&env_.disk, file, kMembersBytesMax);
     KVSTORE_CO_TRY(const Bytes bytes, std::move(content));
-    KVSTORE_CO_TRY(cluster::SystemRows rows, decode_members(bytes));
-    co_return directory_.update(std::move(rows));
+    auto rows = decode_members(bytes);
+    if (!rows.ok() && is_told_of_others()) {
+        // It only helps to find the others; what counts is in the system shard.
+        log_error("the list of members is damaged, and is made anew",
+                  {{"reason", rows.status().to_string()}});
+        co_return Status();
+    }
+    KVSTORE_CO_CHECK_OK(rows.status());
+    co_return directory_.update(*std::move(rows));
+}
+
+// By its configuration.
+bool ClusterNode::is_told_of_others() const {
+    return !config_.join.empty() || !config_.peers.empty() || !config_.initial_cluster.empty();
+}
+
+bool ClusterNode::has_others() const {
+    const auto view = directory_.view();
+    if (view->metadata.nodes.empty()) {
+        return founders_.size() > 1 || (founders_.empty() && is_told_of_others());
+    }
+    return std::ranges::any_of(view->metadata.nodes, [this](const NodeRecord& node) {
+        return node.id != self() && cluster::is_member(node.state);
+    });
 }
 
 async::Task<void> ClusterNode::save_members() {
@@ -311,7 +333,10 @@ async::Task<Status> ClusterNode::begin(replication::Host* host) {
     if (data_.founding.empty() || data_.has_begun || !is_voter) {
         co_return Status();
     }
-    if (host->find_group(kv::kSystemShard) == nullptr) {
+    const std::vector<replication::DamagedReplica> damaged = host->damaged();
+    const bool is_damaged = std::ranges::any_of(
+        damaged, [](const auto& replica) { return replica.shard == kv::kSystemShard; });
+    if (host->find_group(kv::kSystemShard) == nullptr && !is_damaged) {
         replication::ShardDescription description;
         description.id = kv::kSystemShard;
         description.engine = replication::EngineKind::kMemory;

@@ -54,6 +54,10 @@ public:
     // The nodes that hold a shard, by the newest view.
     [[nodiscard]] std::vector<NodeId> locate(ShardId shard) const;
 
+    // Whether others belong to the cluster, as far as is known, so that they can fill what is
+    // damaged here.
+    [[nodiscard]] bool has_others() const;
+
     // Makes this founder's replica of the system shard, the first time.
     // Errors: those of Host::create_shard().
     async::Task<Status> begin(replication::Host* host);
@@ -89,6 +93,7 @@ private:
     async::Task<void> found_loop();
     async::Task<void> end_founding();
     async::Task<Status> load_members();
+    [[nodiscard]] bool is_told_of_others() const;
     async::Task<void> save_members();
     void on_node_state(NodeId node, const cluster::NodeLiveness& liveness) override;
     void on_map_version(cluster::MapVersion version, NodeId from) override;

@@ -106,6 +106,7 @@ async::Task<Status> Node::open_storage() {
         KVSTORE_CO_TRY(cluster_, std::move(joined));
         options.self = cluster_->self();
         options.transport = &cluster_->transport();
+        options.has_others = cluster_->has_others();
         options.locate = [this](ShardId shard) {
             return cluster_->locate(shard);
         };

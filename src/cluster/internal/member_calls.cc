@@ -265,10 +265,10 @@ Result<std::optional<SystemRows>> decode_fetched(ByteView bytes) {
     return rows;
 }
 
-Bytes encode_led_shards(const std::vector<LedShard>& shards) {
+Bytes encode_shard_report(const ShardReport& report) {
     Bytes to;
-    put_varint(to, shards.size());
-    for (const LedShard& shard : shards) {
+    put_varint(to, report.led.size());
+    for (const LedShard& shard : report.led) {
         put_varint(to, shard.id.value());
         put_varint(to, shard.term.value());
         put_nodes(to, shard.voters);
@@ -276,12 +276,16 @@ Bytes encode_led_shards(const std::vector<LedShard>& shards) {
         put_nodes(to, shard.caught_up);
         to.push_back(shard.is_changing ? '\1' : '\0');
     }
+    put_varint(to, report.damaged.size());
+    for (const ShardId shard : report.damaged) {
+        put_varint(to, shard.value());
+    }
     return to;
 }
 
-Result<std::vector<LedShard>> decode_led_shards(ByteView bytes) {
+Result<ShardReport> decode_shard_report(ByteView bytes) {
     Decoder decoder(bytes);
-    std::vector<LedShard> shards;
+    ShardReport report;
     const std::uint64_t count = decoder.varint();
     for (std::uint64_t i = 0; i < count && decoder.ok(); ++i) {
         LedShard shard;
@@ -296,12 +300,22 @@ Result<std::vector<LedShard>> decode_led_shards(ByteView bytes) {
             return corrupt("a shard that neither changes nor does not");
         }
         shard.is_changing = *is_changing;
-        shards.push_back(std::move(shard));
+        report.led.push_back(std::move(shard));
+    }
+    const std::uint64_t damaged = decoder.varint();
+    ShardId last;
+    for (std::uint64_t i = 0; i < damaged && decoder.ok(); ++i) {
+        const ShardId shard(decoder.varint());
+        if (decoder.ok() && shard <= last) {
+            return corrupt("damaged shards that are not rising");
+        }
+        report.damaged.push_back(shard);
+        last = shard;
     }
     if (!decoder.at_end()) {
         return corrupt(decoder.ok() ? "bytes behind its end" : "cut short");
     }
-    return shards;
+    return report;
 }
 
 }  // namespace kvstore::cluster::internal

@@ -6,8 +6,9 @@
 //     2 announce    node id, facts              nothing
 //     3 fetch       known version               0 | 1, rows
 //     4 act         kind, shard, node, ms left  nothing
-//     5 led_shards                              count, and for each: id, term, voters, learners,
-//                                               caught_up, is_changing (0 | 1)
+//     5 report                                  count, and for each: id, term, voters, learners,
+//                                               caught_up, is_changing (0 | 1);
+//                                               count and shards that are damaged, rising
 //
 //     facts         name, store (8), peer, http, grpc, resp, zone, protocol
 //     rows          version, count, and for each: key, value
@@ -80,7 +81,7 @@ Result<Joined> decode_joined(ByteView bytes);
 [[nodiscard]] Bytes encode_fetched(const SystemRows* rows);
 Result<std::optional<SystemRows>> decode_fetched(ByteView bytes);
 
-[[nodiscard]] Bytes encode_led_shards(const std::vector<LedShard>& shards);
-Result<std::vector<LedShard>> decode_led_shards(ByteView bytes);
+[[nodiscard]] Bytes encode_shard_report(const ShardReport& report);
+Result<ShardReport> decode_shard_report(ByteView bytes);
 
 }  // namespace kvstore::cluster::internal

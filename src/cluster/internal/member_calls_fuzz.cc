@@ -34,7 +34,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     check(
         input, kvstore::Code::kInvalidArgument, internal::decode_request, internal::encode_request);
     check(input, corrupt, internal::decode_joined, internal::encode_joined);
-    check(input, corrupt, internal::decode_led_shards, internal::encode_led_shards);
+    check(input, corrupt, internal::decode_shard_report, internal::encode_shard_report);
     check(input,
           corrupt,
           internal::decode_fetched,

@@ -95,16 +95,18 @@ TEST(MemberCalls, AnswersReadTheSame) {
     const auto read_joined = decode_joined(encode_joined(joined));
     const auto read_fetched = decode_fetched(encode_fetched(&joined.rows));
     const auto read_nothing = decode_fetched(encode_fetched(nullptr));
-    const auto read_led = decode_led_shards(encode_led_shards({led}));
+    const ShardReport report{.led = {led}, .damaged = {ShardId(1), ShardId(300)}};
+    const auto read_led = decode_shard_report(encode_shard_report(report));
 
     ASSERT_TRUE(read_joined.ok() && read_fetched.ok() && read_nothing.ok() && read_led.ok());
     EXPECT_EQ(read_joined->rows, joined.rows);
     EXPECT_EQ(read_joined->id, joined.id);
     EXPECT_EQ(**read_fetched, joined.rows);
     EXPECT_FALSE(read_nothing->has_value());
-    EXPECT_EQ(encode_led_shards(*read_led), encode_led_shards({led}));
-    EXPECT_EQ(read_led->front().voters, led.voters);
-    EXPECT_TRUE(read_led->front().is_changing);
+    EXPECT_EQ(encode_shard_report(*read_led), encode_shard_report(report));
+    EXPECT_EQ(read_led->led.front().voters, led.voters);
+    EXPECT_TRUE(read_led->led.front().is_changing);
+    EXPECT_EQ(read_led->damaged, report.damaged);
 }
 
 TEST(MemberCalls, DamagedAnswersAreCorrupt) {
@@ -115,13 +117,20 @@ TEST(MemberCalls, DamagedAnswersAreCorrupt) {
     led.id = ShardId(16);
     led.voters = {NodeId(2), NodeId(1)};
 
-    EXPECT_EQ(decode_led_shards(encode_led_shards({led})).status().code(), Code::kCorruption);
+    const ShardReport not_rising{.led = {}, .damaged = {ShardId(2), ShardId(2)}};
+
+    EXPECT_EQ(
+        decode_shard_report(encode_shard_report({.led = {led}, .damaged = {}})).status().code(),
+        Code::kCorruption);
+    EXPECT_EQ(decode_shard_report(encode_shard_report(not_rising)).status().code(),
+              Code::kCorruption);
+    EXPECT_EQ(decode_shard_report(ByteView("\0", 1)).status().code(), Code::kCorruption);
     EXPECT_EQ(decode_joined(encode_joined(joined) + "x").status().code(), Code::kCorruption);
     EXPECT_EQ(decode_joined("").status().code(), Code::kCorruption);
     EXPECT_EQ(decode_joined(encode_joined(Joined())).status().code(), Code::kCorruption);
     EXPECT_EQ(decode_fetched("\x02").status().code(), Code::kCorruption);
     EXPECT_EQ(decode_fetched("\x01\x05\x7f").status().code(), Code::kCorruption);
-    EXPECT_EQ(decode_led_shards("\xff\xff\xff\xff\x0f").status().code(), Code::kCorruption);
+    EXPECT_EQ(decode_shard_report("\xff\xff\xff\xff\x0f").status().code(), Code::kCorruption);
 }
 
 }  // namespace

@@ -28,7 +28,7 @@ void add_unknown_nodes(const PlacementInput& input, std::map<NodeId, NodeView>& 
     NodeView unknown;
     unknown.is_dead = true;
     for (const PlacementShard& shard : input.shards) {
-        for (const auto* members : {&shard.voters, &shard.learners}) {
+        for (const auto* members : {&shard.voters, &shard.learners, &shard.damaged}) {
             for (const NodeId id : *members) {
                 unknown.id = id;
                 nodes.try_emplace(id, unknown);
@@ -52,8 +52,9 @@ ShardView view_of(const PlacementState& state, const PlacementShard& shard) {
     view.shard = &shard;
     view.voters = places(state, shard.voters);
     view.learners = places(state, shard.learners);
+    view.damaged = places(state, shard.damaged);
     for (const NodeIndex voter : view.voters) {
-        if (state.nodes[voter].id == shard.leader && state.nodes[voter].is_alive) {
+        if (state.nodes[voter].id == shard.leader && state.counts(view, voter)) {
             view.leader = voter;
         }
     }
@@ -76,14 +77,23 @@ bool ShardView::is_wanted(NodeIndex node) const {
     return std::ranges::find(target, node) != target.end();
 }
 
+bool ShardView::is_damaged(NodeIndex node) const {
+    return std::ranges::find(damaged, node) != damaged.end();
+}
+
+bool ShardView::has_damaged_member() const {
+    return std::ranges::any_of(damaged, [this](NodeIndex node) { return is_member(node); });
+}
+
 bool ShardView::is_settled() const {
     return can_change && learners.empty() && target.size() == voters.size() &&
+           !has_damaged_member() &&
            std::ranges::all_of(voters, [this](NodeIndex voter) { return is_wanted(voter); });
 }
 
 std::size_t PlacementState::live_voters(const ShardView& shard) const {
-    return static_cast<std::size_t>(std::ranges::count_if(
-        shard.voters, [this](NodeIndex voter) { return nodes[voter].is_alive; }));
+    return static_cast<std::size_t>(
+        std::ranges::count_if(shard.voters, [&](NodeIndex voter) { return counts(shard, voter); }));
 }
 
 bool PlacementState::is_empty(const ShardView& shard, NodeIndex node) const {

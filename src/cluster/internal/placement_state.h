@@ -31,6 +31,7 @@ struct ShardView {
     const PlacementShard* shard = nullptr;
     std::vector<NodeIndex> voters;
     std::vector<NodeIndex> learners;
+    std::vector<NodeIndex> damaged;
     std::vector<NodeIndex> target;
     NodeIndex leader = kNoNode;  // where one is known, on a live node
     bool can_change = false;     // it has a leader and a live majority, and nothing under way
@@ -39,6 +40,8 @@ struct ShardView {
     [[nodiscard]] bool is_voter(NodeIndex node) const;
     [[nodiscard]] bool is_member(NodeIndex node) const;
     [[nodiscard]] bool is_wanted(NodeIndex node) const;  // of the target
+    [[nodiscard]] bool is_damaged(NodeIndex node) const;
+    [[nodiscard]] bool has_damaged_member() const;
     // Nothing is to be changed but perhaps its leader.
     [[nodiscard]] bool is_settled() const;
 };
@@ -48,6 +51,10 @@ struct PlacementState {
     std::vector<ShardView> shards;
     std::size_t member_count = 0;  // that count for the number of replicas
 
+    // Whether the voter on `node` counts for a majority.
+    [[nodiscard]] bool counts(const ShardView& shard, NodeIndex node) const {
+        return nodes[node].is_alive && !shard.is_damaged(node);
+    }
     [[nodiscard]] std::size_t live_voters(const ShardView& shard) const;
     // Whether the replica on `node`, a learner or one that is yet to be made, has to be filled.
     [[nodiscard]] bool is_empty(const ShardView& shard, NodeIndex node) const;

@@ -85,7 +85,7 @@ private:
     [[nodiscard]] NodeIndex worst(const ShardView& shard) const {
         const auto badness = [&](NodeIndex at) {
             const NodeView& node = state_.nodes[at];
-            return std::tuple(!node.is_alive && shard.is_voter(at),
+            return std::tuple(!state_.counts(shard, at) && shard.is_voter(at),
                               state_.zone_count(shard.target, at),
                               node.replicas,
                               shard.is_voter(at),
@@ -271,7 +271,7 @@ private:
             const bool is_leaving = std::ranges::any_of(shard.voters, [&](NodeIndex voter) {
                 return !state_.nodes[voter].may_stay && !shard.is_wanted(voter);
             });
-            return shard.can_change && (is_missing || is_leaving);
+            return shard.can_change && (is_missing || is_leaving || shard.has_damaged_member());
         });
     }
 

@@ -96,9 +96,30 @@ bool ClusterTruth::is_live(NodeId node) const {
     return home != homes.end() && home->second != nullptr && home->second->is_up();
 }
 
+bool ClusterTruth::takes_part(const Group& group, NodeId node) const {
+    return is_live(node) && !is_damaged(group.led.id, node);
+}
+
+void ClusterTruth::damage(ShardId shard, NodeId node) {
+    Group& at = group(shard);
+    damaged_.emplace(shard, node);
+    at.full_at.erase(node);
+    if (at.leader == node) {
+        at.pending.reset();
+        at.leader = NodeId();
+    }
+}
+
+bool ClusterTruth::has_damaged() const {
+    return std::ranges::any_of(damaged_, [this](const auto& damaged) {
+        const LedShard& led = groups_.at(damaged.first).led;
+        return holds(led.voters, damaged.second) || holds(led.learners, damaged.second);
+    });
+}
+
 bool ClusterTruth::has_majority(const Group& group) const {
     const auto live =
-        std::ranges::count_if(group.led.voters, [this](NodeId id) { return is_live(id); });
+        std::ranges::count_if(group.led.voters, [&](NodeId id) { return takes_part(group, id); });
     return static_cast<std::size_t>(live) > group.led.voters.size() / 2;
 }
 
@@ -127,7 +148,7 @@ void ClusterTruth::elect() {
         }
     }
     for (auto& [id, group] : groups_) {
-        if (is_live(group.leader)) {
+        if (takes_part(group, group.leader)) {
             continue;  // without a majority it cannot do anything, and stays where it is
         }
         if (!has_majority(group)) {
@@ -135,8 +156,8 @@ void ClusterTruth::elect() {
             continue;
         }
         std::vector<NodeId> live;
-        std::ranges::copy_if(group.led.voters, std::back_inserter(live), [this](NodeId node) {
-            return is_live(node);
+        std::ranges::copy_if(group.led.voters, std::back_inserter(live), [&](NodeId node) {
+            return takes_part(group, node);
         });
         // What was under way may yet be committed by whoever follows.
         const auto pending = std::exchange(group.pending, std::nullopt);
@@ -151,7 +172,7 @@ void ClusterTruth::depose(ShardId id, Duration unknowing) {
     Group& at = group(id);
     std::vector<NodeId> others;
     std::ranges::copy_if(at.led.voters, std::back_inserter(others), [&](NodeId voter) {
-        return voter != at.leader && is_live(voter);
+        return voter != at.leader && takes_part(at, voter);
     });
     if (others.empty() || !has_majority(at)) {
         return;
@@ -170,6 +191,7 @@ void ClusterTruth::made(ShardId shard, NodeId node) {
 }
 
 void ClusterTruth::dropped(ShardId shard, NodeId node) {
+    damaged_.erase({shard, node});
     const auto found = groups_.find(shard);
     if (found == groups_.end()) {
         return;
@@ -323,7 +345,7 @@ std::vector<LedShard> TruthShards::led_shards() const {
             for (const NodeId learner : group.led.learners) {
                 const auto full = group.full_at.find(learner);
                 if (full != group.full_at.end() && full->second <= truth_.now() &&
-                    truth_.is_live(learner)) {
+                    truth_.takes_part(group, learner)) {
                     led.back().caught_up.push_back(learner);
                 }
             }
@@ -332,6 +354,16 @@ std::vector<LedShard> TruthShards::led_shards() const {
         }
     }
     return led;
+}
+
+std::vector<ShardId> TruthShards::damaged_shards() const {
+    std::vector<ShardId> damaged;
+    for (const auto& [id, group] : truth_.groups()) {
+        if (truth_.is_damaged(id, self_)) {
+            damaged.push_back(id);
+        }
+    }
+    return damaged;
 }
 
 async::Task<Status> TruthShards::act(ActionKind kind,

@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/callback.h"
@@ -75,7 +76,16 @@ public:
     // Makes another live voter the leader, where there is one. The old one may not know for a
     // while.
     void depose(ShardId id, Duration unknowing);
+    // The replica takes no part from now on, until its node has removed it.
+    void damage(ShardId shard, NodeId node);
+    [[nodiscard]] bool is_damaged(ShardId shard, NodeId node) const {
+        return damaged_.contains({shard, node});
+    }
+    // Whether a member of a group is.
+    [[nodiscard]] bool has_damaged() const;
     [[nodiscard]] bool is_live(NodeId node) const;
+    // Is live, and its replica is undamaged.
+    [[nodiscard]] bool takes_part(const Group& group, NodeId node) const;
     [[nodiscard]] bool has_majority(const Group& group) const;
     // The same with those who went down so lately that nobody has found it out.
     [[nodiscard]] bool is_believed_to_have_majority(const Group& group) const;
@@ -106,6 +116,7 @@ private:
     std::uint64_t version_ = 1;
     std::map<NodeId, MonotonicTime> seen_;  // up; by elect()
     std::map<ShardId, Group> groups_;
+    std::set<std::pair<ShardId, NodeId>> damaged_;
 };
 
 class TruthStore final : public MetadataStore {
@@ -131,6 +142,7 @@ public:
         : env_(env), truth_(truth), self_(self) {}
 
     [[nodiscard]] std::vector<LedShard> led_shards() const override;
+    [[nodiscard]] std::vector<ShardId> damaged_shards() const override;
     async::Task<Status> act(ActionKind kind,
                             ShardId shard,
                             NodeId node,

@@ -118,7 +118,8 @@ void MemberNode::follow(const ClusterView& view) {
         const bool is_listed = lists(record, self);
         if (is_listed && replicas.insert(record.id).second) {
             truth_.made(record.id, self);
-        } else if (!is_listed && replicas.erase(record.id) > 0) {
+        } else if (!is_listed &&
+                   (replicas.erase(record.id) > 0 || truth_.is_damaged(record.id, self))) {
             truth_.dropped(record.id, self);
         }
     }

@@ -61,12 +61,15 @@ public:
     [[nodiscard]] bool is_free(NodeId id) {
         return is_alive(id) && node(id).state == NodeState::kActive;
     }
-    [[nodiscard]] std::size_t live(const std::vector<NodeId>& voters) {
-        return static_cast<std::size_t>(
-            std::ranges::count_if(voters, [this](NodeId id) { return is_alive(id); }));
+    [[nodiscard]] bool counts(const PlacementShard& at, NodeId id) {
+        return is_alive(id) && !holds(at.damaged, id);
     }
-    [[nodiscard]] bool has_majority(const std::vector<NodeId>& voters) {
-        return live(voters) >= voters.size() / 2 + 1;
+    [[nodiscard]] std::size_t live(const PlacementShard& at) {
+        return static_cast<std::size_t>(
+            std::ranges::count_if(at.voters, [&](NodeId id) { return counts(at, id); }));
+    }
+    [[nodiscard]] bool has_majority(const PlacementShard& at) {
+        return live(at) >= at.voters.size() / 2 + 1;
     }
     [[nodiscard]] static bool holds(const std::vector<NodeId>& ids, NodeId id) {
         return std::ranges::find(ids, id) != ids.end();
@@ -77,15 +80,31 @@ public:
     // Leaders on dead nodes are replaced where a majority is alive, as their groups would do.
     void elect() {
         for (PlacementShard& shard : input.shards) {
-            if (shard.leader != NodeId() && is_alive(shard.leader) && has_majority(shard.voters)) {
+            if (shard.leader != NodeId() && counts(shard, shard.leader) && has_majority(shard)) {
                 continue;
             }
             shard.leader = NodeId();
             for (const NodeId voter : shard.voters) {
-                if (has_majority(shard.voters) && is_alive(voter)) {
+                if (has_majority(shard) && counts(shard, voter)) {
                     shard.leader = voter;
                 }
             }
+        }
+    }
+
+    void damage(PlacementShard& at, NodeId id) {
+        if (!holds(at.damaged, id)) {
+            at.damaged.push_back(id);
+        }
+        std::erase(at.caught_up, id);
+        elect();
+    }
+    // Nodes that are alive remove what their shard does not list.
+    void put_away() {
+        for (PlacementShard& at : input.shards) {
+            std::erase_if(at.damaged, [&](NodeId id) {
+                return is_alive(id) && !holds(at.voters, id) && !holds(at.learners, id);
+            });
         }
     }
 
@@ -94,17 +113,17 @@ public:
         PlacementShard& at = shard(action.shard);
         ASSERT_EQ(action.epoch, at.epoch);
         ASSERT_FALSE(action.reason.empty());
-        ASSERT_TRUE(has_majority(at.voters)) << "nothing can be changed without one";
-        ASSERT_TRUE(is_alive(at.leader));
+        ASSERT_TRUE(has_majority(at)) << "nothing can be changed without one";
+        ASSERT_TRUE(counts(at, at.leader));
         if (action.kind == ActionKind::kTransferLeader) {
-            ASSERT_TRUE(holds(at.voters, action.node) && is_alive(action.node));
+            ASSERT_TRUE(holds(at.voters, action.node) && counts(at, action.node));
             ASSERT_EQ(action.from, at.leader);
             at.leader = action.node;
             return;
         }
         change(at, action);
         at.epoch = at.epoch.next();
-        ASSERT_TRUE(has_majority(at.voters)) << live(at.voters) << " of " << at.voters.size();
+        ASSERT_TRUE(has_majority(at)) << live(at) << " of " << at.voters.size();
         ASSERT_TRUE(holds(at.voters, at.leader)) << "the leader's replica was removed";
     }
 
@@ -112,7 +131,7 @@ public:
     void fill() {
         for (PlacementShard& at : input.shards) {
             for (const NodeId learner : at.learners) {
-                if (is_alive(learner) && !holds(at.caught_up, learner) && random_.chance(1, 2)) {
+                if (counts(at, learner) && !holds(at.caught_up, learner) && random_.chance(1, 2)) {
                     at.caught_up.push_back(learner);
                 }
             }
@@ -128,7 +147,7 @@ public:
         for (std::size_t round = 1; round <= rounds_max; ++round) {
             const Plan next = plan();
             expect_one_action_a_shard(next);
-            if (next.actions.empty() && !is_filling()) {
+            if (next.actions.empty() && !is_filling() && !is_putting_away()) {
                 return round;
             }
             for (std::size_t i = 0; i < next.actions.size(); ++i) {
@@ -144,6 +163,9 @@ public:
                 }
             }
             fill();
+            if (random_.chance(1, 2)) {
+                put_away();
+            }
         }
         return 0;
     }
@@ -175,6 +197,7 @@ private:
         switch (action.kind) {
             case ActionKind::kAddLearner:
                 ASSERT_TRUE(is_free(node_id));
+                ASSERT_FALSE(holds(at.damaged, node_id)) << "what is left there is in the way";
                 ASSERT_FALSE(holds(at.voters, node_id) || holds(at.learners, node_id));
                 at.learners.push_back(node_id);
                 ++copies;
@@ -211,7 +234,16 @@ private:
     [[nodiscard]] bool is_filling() {
         return std::ranges::any_of(input.shards, [this](const PlacementShard& at) {
             return std::ranges::any_of(at.learners, [&](NodeId learner) {
-                return is_alive(learner) && !holds(at.caught_up, learner);
+                return counts(at, learner) && !holds(at.caught_up, learner);
+            });
+        });
+    }
+
+    // Whether a node that is alive still has what is left of a replica.
+    [[nodiscard]] bool is_putting_away() {
+        return std::ranges::any_of(input.shards, [this](const PlacementShard& at) {
+            return std::ranges::any_of(at.damaged, [&](NodeId id) {
+                return is_alive(id) && !holds(at.voters, id) && !holds(at.learners, id);
             });
         });
     }

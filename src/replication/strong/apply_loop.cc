@@ -22,6 +22,7 @@ void ApplyLoop::attach(storage::Engine* engine, mvcc::Shard* shard, GroupMeta me
     shard_ = shard;
     meta_ = std::move(meta);
     applied_ = shard->applied_index();
+    digests_.clear();
     is_paused_ = false;
 }
 
@@ -119,7 +120,14 @@ bool ApplyLoop::apply_front() {
         fail(applied.with_context("index " + std::to_string(entry.index.value())));
         return false;
     }
+    note_digest();
     return true;
+}
+
+void ApplyLoop::note_digest() {
+    if (DigestTrail::is_kept(applied_)) {
+        digests_.add({.index = applied_, .digest = shard_->state().digest});
+    }
 }
 
 Status ApplyLoop::apply(const raft::Entry& entry) {
@@ -147,6 +155,7 @@ Status ApplyLoop::apply(const raft::Entry& entry) {
 
 Status ApplyLoop::replay(const raft::Entry& entry) {
     KVSTORE_CHECK_OK(apply(entry).with_context("index " + std::to_string(entry.index.value())));
+    note_digest();
     if (++replayed_ % kBatchCommandsMax == 0) {
         Status committed = shard_->finish_batch();
         // An engine that is behind keeps its batch open; the next turn of this loop tries again.

@@ -18,6 +18,7 @@
 #include "mvcc/shard.h"
 #include "raft/types.h"
 #include "replication/group.h"
+#include "replication/strong/digest_trail.h"
 #include "replication/strong/group_meta.h"
 #include "storage/engine.h"
 
@@ -76,6 +77,8 @@ public:
     [[nodiscard]] const GroupMeta& meta() const { return meta_; }
     // Everything up to here was given to the shard.
     [[nodiscard]] Index applied() const { return applied_; }
+    // Of entries that were applied since the state came to be here.
+    [[nodiscard]] const DigestTrail& digests() const { return digests_; }
     // The last one that was pushed, or applied.
     [[nodiscard]] Index last_pushed() const {
         return queue_.empty() ? applied_ : queue_.back().index;
@@ -117,6 +120,7 @@ private:
     bool apply_front();
     Status apply(const raft::Entry& entry);
     Status apply_command(const raft::Entry& entry);
+    void note_digest();
     void store_meta();
     async::Task<void> commit_when_ready();
     async::Task<bool> commit_once_there_is_room();
@@ -130,6 +134,7 @@ private:
     GroupMeta meta_;
     std::deque<raft::Entry> queue_;
     Index applied_;
+    DigestTrail digests_;
     std::size_t replayed_ = 0;
     bool is_applying_ = false;
     bool is_committing_ = false;  // commit_when_ready() is under way: nothing may be applied

@@ -15,7 +15,9 @@ void encode_forward_request(const ForwardRequest& request, Bytes& to) {
     put_varint(to, request.shard.value());
     switch (request.kind) {
         case ForwardKind::kPropose: put_varint(to, request.term.value()); break;
-        case ForwardKind::kWhoLeads: return;
+        case ForwardKind::kWhoLeads:
+        case ForwardKind::kDigests: return;
+        case ForwardKind::kDiverged: break;
         case ForwardKind::kAsk: put_fixed(to, request.whom); break;
     }
     to.append(request.body);
@@ -32,7 +34,7 @@ Result<ForwardRequest> decode_forward_request(ByteView bytes) {
         return unreadable;
     }
     if (format != kFormat || request.kind < ForwardKind::kPropose ||
-        request.kind > ForwardKind::kAsk) {
+        request.kind > ForwardKind::kDiverged) {
         return Status(Code::kUnimplemented, "a request about a shard of a later version");
     }
     if (request.kind == ForwardKind::kPropose) {
@@ -42,7 +44,7 @@ Result<ForwardRequest> decode_forward_request(ByteView bytes) {
         if (request.whom != AskWhom::kLeader && request.whom != AskWhom::kAnyReplica) {
             return unreadable;
         }
-    } else if (!decoder.at_end()) {
+    } else if (request.kind != ForwardKind::kDiverged && !decoder.at_end()) {
         return unreadable;
     }
     request.body = decoder.rest();

@@ -4,9 +4,12 @@
 //         1 propose     term, and the command as mvcc::encode_command() has it
 //         2 who leads   nothing
 //         3 ask         whom (1 byte: 1 the leader, 2 any replica), and the question
+//         4 digests     nothing
+//         5 diverged    the digest that a majority holds (digest_trail.h)
 //
 // Answers: an outcome (outcome_codec.h); a leader (format (1 byte: 1), node, term); what the asked
-// service says. Integers are varints. docs/internals/wire.md shows an example.
+// service says; digests (digest_trail.h); nothing. Integers are varints. docs/internals/wire.md
+// shows an example.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +21,13 @@
 
 namespace kvstore::replication {
 
-enum class ForwardKind : std::uint8_t { kPropose = 1, kWhoLeads = 2, kAsk = 3 };
+enum class ForwardKind : std::uint8_t {
+    kPropose = 1,
+    kWhoLeads = 2,
+    kAsk = 3,
+    kDigests = 4,   // of the replica on the other node
+    kDiverged = 5,  // the replica on the other node differs from a majority
+};
 
 struct ForwardRequest {
     ForwardKind kind = ForwardKind::kWhoLeads;
@@ -26,7 +35,8 @@ struct ForwardRequest {
     // kPropose: in which the sender believes. The leader of another term refuses.
     Term term{};
     AskWhom whom = AskWhom::kLeader;  // kAsk
-    // kPropose: the command, which the leader stamps; kAsk: the question. A view.
+    // kPropose: the command, which the leader stamps; kAsk: the question; kDiverged: the digest. A
+    // view.
     ByteView body{};
 };
 

@@ -21,7 +21,10 @@ TEST(ForwardCodec, EachKindOfRequestComesBackAsItWas) {
                              .shard = ShardId(1),
                              .whom = AskWhom::kAnyReplica,
                              .body = "question"};
-    for (const ForwardRequest& request : {propose, who, ask}) {
+    const ForwardRequest digests{.kind = ForwardKind::kDigests, .shard = ShardId(7)};
+    const ForwardRequest diverged{
+        .kind = ForwardKind::kDiverged, .shard = ShardId(7), .body = "digest"};
+    for (const ForwardRequest& request : {propose, who, ask, digests, diverged}) {
         const Bytes bytes = encoded(request);
         const auto decoded = decode_forward_request(bytes);
         ASSERT_TRUE(decoded.ok()) << decoded.status().to_string();
@@ -65,7 +68,8 @@ TEST(ForwardCodec, WhatIsCutShortOrWrongIsRefused) {
     EXPECT_EQ(decode_forward_request("\x01\x03\x10\x03").status().code(), Code::kCorruption)
         << "asks neither the leader nor a replica";
     EXPECT_EQ(decode_forward_request("\x02\x02\x10").status().code(), Code::kUnimplemented);
-    EXPECT_EQ(decode_forward_request("\x01\x04\x10").status().code(), Code::kUnimplemented);
+    EXPECT_EQ(decode_forward_request("\x01\x04\x10more").status().code(), Code::kCorruption);
+    EXPECT_EQ(decode_forward_request("\x01\x06\x10").status().code(), Code::kUnimplemented);
 }
 
 TEST(ForwardCodec, AnAnswerWhoLeadsComesBackOrIsRefused) {

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "mvcc/command.h"
+#include "replication/strong/digest_trail.h"
 #include "replication/strong/forward_codec.h"
 #include "replication/strong/outcome_codec.h"
 
@@ -42,6 +43,17 @@ void check_leader(ByteView input) {
     KVSTORE_ASSERT(again->leader == answer->leader && again->term == answer->term);
 }
 
+void check_digests(ByteView input) {
+    const auto points = replication::decode_digests(input);
+    if (!points.ok()) {
+        return;
+    }
+    Bytes encoded;
+    replication::encode_digests(*points, encoded);
+    const auto again = replication::decode_digests(encoded);
+    KVSTORE_ASSERT(again.ok() && *again == *points);
+}
+
 void check_outcome(ByteView input) {
     replication::OutcomeWriter first;
     if (!replication::replay_outcome(input, &first).ok()) {
@@ -59,6 +71,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const ByteView input(reinterpret_cast<const char*>(data), size);
     check_request(input);
     check_leader(input);
+    check_digests(input);
     check_outcome(input);
     return 0;
 }

@@ -263,7 +263,7 @@ void RaftGroup::note_role(const raft::SoftState& soft) {
 
 void RaftGroup::send(const std::vector<raft::Message>& messages) {
     for (const raft::Message& message : messages) {
-        if (shared_.link == nullptr) {
+        if (shared_.link == nullptr || is_paused_ || is_quarantined_) {
             continue;
         }
         if (message.kind == raft::MessageKind::kSnapshot) {
@@ -372,7 +372,14 @@ void RaftGroup::on_durable(Index last) {
 // ---- messages and time ----
 
 void RaftGroup::step(raft::Message message) {
-    if (!node_ || is_closed_ || is_quarantined_) {
+    if (!node_ || is_closed_ || is_quarantined_ || is_paused_) {
+        return;
+    }
+    // One that was never sent the group's state votes for nobody: it cannot tell a candidate that
+    // lacks what was committed, and an earlier replica of this node may have voted already.
+    const bool asks_for_vote =
+        message.kind == raft::MessageKind::kVote || message.kind == raft::MessageKind::kPreVote;
+    if (asks_for_vote && apply_.meta().conf.voters.empty()) {
         return;
     }
     if (message.kind == raft::MessageKind::kTimeoutNow &&
@@ -403,7 +410,7 @@ void RaftGroup::step(raft::Message message) {
 }
 
 void RaftGroup::tick() {
-    if (!node_ || is_closed_ || is_quarantined_) {
+    if (!node_ || is_closed_ || is_quarantined_ || is_paused_) {
         return;
     }
     consider_handing_over();
@@ -552,6 +559,16 @@ void RaftGroup::quarantine(const Status& why) {
     fail_reads(health_);
     fail_pending(why);
     caught_up_.set();
+    if (shared_.link != nullptr) {
+        shared_.link->on_quarantine(*this);
+    }
+}
+
+void RaftGroup::note_damage(const Status& why) {
+    // The only replica goes on with what can be read of it.
+    if (!is_alone_ && !is_quarantined_) {
+        quarantine(why.with_context("shard " + std::to_string(id_.value())));
+    }
 }
 
 bool RaftGroup::is_idle() const {
@@ -654,6 +671,16 @@ void RaftGroup::begin_reads() {
 std::uint64_t RaftGroup::now_ms() const {
     // A wall clock that was set back does not bring back what has expired.
     return std::max(to_unix_ms(shared_.env.clock.wall_now()), shared_.clock.last().milliseconds());
+}
+
+std::vector<DigestPoint> RaftGroup::digests() const {
+    const std::deque<DigestPoint>& trail = apply_.digests().points();
+    std::vector<DigestPoint> points(trail.begin(), trail.end());
+    const DigestPoint newest{.index = shard_->applied_index(), .digest = shard_->state().digest};
+    if (points.empty() || points.back().index < newest.index) {
+        points.push_back(newest);
+    }
+    return points;
 }
 
 Index RaftGroup::last_index() const {

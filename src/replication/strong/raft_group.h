@@ -53,6 +53,8 @@ public:
     virtual void send(const raft::Message& message) = 0;
     // Streams the shard's state to message.to. RaftGroup::on_snapshot_sent() follows, later.
     virtual void send_snapshot(RaftGroup& group, const raft::Message& message) = 0;
+    // The replica is no good any more.
+    virtual void on_quarantine(RaftGroup& group) = 0;
 };
 
 // Told when another member leads, or none.
@@ -147,6 +149,7 @@ public:
     async::Task<Status> wait_applied(Revision revision, async::Deadline deadline) override;
     [[nodiscard]] mvcc::Shard& shard() override { return *shard_; }
     [[nodiscard]] async::Gate& gate() override { return *gate_; }
+    void note_damage(const Status& why) override;
     [[nodiscard]] const Status& health() const override { return health_; }
     [[nodiscard]] bool has_sound_state() const override { return !is_quarantined_; }
 
@@ -157,6 +160,8 @@ public:
     Status replay_entry(const storage::LogEntry& entry);
     Status replay_state(const storage::LogState& state);
     Status replay_start(Term term, Index index);
+    // What was replayed so far was of an earlier replica with this id.
+    void replay_drop();
     // Ends the replay and takes part from now on.
     // Errors: of the engine and the log.
     async::Task<Status> begin();
@@ -191,6 +196,17 @@ public:
     [[nodiscard]] bool is_leader() const;
     // Leads, and does not hand leadership over just now.
     [[nodiscard]] bool takes_proposals() const;
+    // What is here cannot be trusted: it takes no part any more, and shows nothing.
+    [[nodiscard]] bool is_quarantined() const { return is_quarantined_; }
+    void quarantine(const Status& why);
+    // No other node has what this one has.
+    [[nodiscard]] bool is_only_voter() const { return is_alone_; }
+    // Says and hears nothing until resume(): whoever wants to remove the replica makes sure that it
+    // promises nothing more while he asks whether he may.
+    void pause() { is_paused_ = true; }
+    void resume() { is_paused_ = false; }
+    [[nodiscard]] bool is_paused() const { return is_paused_; }
+
     // Null: nobody is told.
     void set_leader_watcher(LeaderWatcher* watcher) { watcher_ = watcher; }
     // 0: not known.
@@ -198,6 +214,8 @@ public:
     [[nodiscard]] Term term() const;
     [[nodiscard]] const raft::ConfState& configuration() const { return apply_.meta().conf; }
     [[nodiscard]] std::optional<raft::NodeStatus> raft_status() const;
+    // What is known of the digest at applied indexes, rising; the last is of now.
+    [[nodiscard]] std::vector<DigestPoint> digests() const;
     // Suspends: until the change is applied here, and a joint configuration left.
     // Errors: see raft/membership.h; kUnavailable with an unknown effect when leadership was lost.
     async::Task<Status> change_membership(raft::ConfChange change);
@@ -304,7 +322,6 @@ private:
     Status replay_committed(Index commit);
     void make_node();
 
-    void quarantine(const Status& why);
     void note_idle();
     [[nodiscard]] bool is_idle() const;
 
@@ -342,6 +359,7 @@ private:
     bool is_caught_up_ = false;  // alone: everything that was ever acknowledged is applied
     bool is_quarantined_ = false;
     bool is_stopping_ = false;
+    bool is_paused_ = false;
     bool is_pumping_ = false;
     bool is_closed_ = false;  // the engine and the log may not be touched any more
     async::Event idle_;

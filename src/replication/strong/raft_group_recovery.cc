@@ -120,6 +120,14 @@ Status RaftGroup::replay_start(Term /*term*/, Index index) {
     return {};
 }
 
+// Nothing of it counts: neither entries nor votes are this replica's.
+void RaftGroup::replay_drop() {
+    log_.restart(apply_.applied(), apply_.meta().term);
+    hard_ = {};
+    recovered_last_ = Index();
+    is_continued_ = true;
+}
+
 // Applies up to `commit`, as far as the log is at hand.
 Status RaftGroup::replay_committed(Index commit) {
     if (!is_continued_) {

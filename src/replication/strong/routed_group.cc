@@ -126,6 +126,12 @@ async::Gate& RoutedGroup::gate() {
     return replica_ != nullptr ? replica_->gate() : no_replica_gate_;
 }
 
+void RoutedGroup::note_damage(const Status& why) {
+    if (replica_ != nullptr) {
+        replica_->note_damage(why);
+    }
+}
+
 const Status& RoutedGroup::health() const {
     static const Status kNothingWrong;
     return replica_ != nullptr ? replica_->health() : kNothingWrong;
@@ -168,6 +174,7 @@ Status RoutedGroup::forward(Bytes command, Proposal* proposal) {
     if (is_refusing_) {
         return stopping();
     }
+    KVSTORE_CHECK_OK(check_somewhere());
     if (shared_.transport == nullptr) {
         return {Code::kUnavailable, "this node has no replica of the shard, and knows no other"};
     }
@@ -182,6 +189,13 @@ Status RoutedGroup::forward(Bytes command, Proposal* proposal) {
     waiting_.emplace(added->number, std::move(added));
     push_soon();
     return {};
+}
+
+// Errors: kCorruption: the only replica is damaged.
+Status RoutedGroup::check_somewhere() {
+    const bool is_lost = replica_ == nullptr && !damage_.ok() && shared_.others(shard_).empty();
+    return is_lost ? Status(damage_.code(), Effect::kNone, std::string(damage_.message()))
+                   : Status();
 }
 
 std::unique_ptr<RoutedGroup::Forward> RoutedGroup::take(Forwards& from, std::uint64_t number) {
@@ -438,6 +452,7 @@ void RoutedGroup::give_up_questions() {
 
 async::Task<Result<Bytes>> RoutedGroup::ask(Bytes request, AskWhom whom, async::Deadline deadline) {
     const std::size_t size = request.size() + kForwardOverhead;
+    KVSTORE_CO_CHECK_OK(check_somewhere());
     if (shared_.transport == nullptr) {
         co_return Status(Code::kUnavailable, "there is no other node to ask");
     }

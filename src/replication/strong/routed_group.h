@@ -59,6 +59,7 @@ public:
     async::Task<Status> wait_applied(Revision revision, async::Deadline deadline) override;
     [[nodiscard]] mvcc::Shard& shard() override;
     [[nodiscard]] async::Gate& gate() override;
+    void note_damage(const Status& why) override;
     [[nodiscard]] const Status& health() const override;
     [[nodiscard]] bool has_sound_state() const override {
         return replica_ == nullptr || replica_->has_sound_state();
@@ -70,6 +71,8 @@ public:
     // more). What is under way in the one before is told by it.
     void set_replica(RaftGroup* replica);
     [[nodiscard]] RaftGroup* replica() const { return replica_; }
+    // Why the replica that should be here is none: the answer where no other node has one.
+    void set_damage(Status why) { damage_ = std::move(why); }
 
     // Tries again what waits for a leader, and gives up what has waited too long.
     void tick();
@@ -102,6 +105,7 @@ private:
     // ---- commands ----
     [[nodiscard]] bool leads_here() const;
     Status forward(Bytes command, Proposal* proposal);
+    [[nodiscard]] Status check_somewhere();
     void on_leader_change() override;
     void push_soon();
     void run_at_turn_end() override { push_on(); }
@@ -131,6 +135,7 @@ private:
     RaftGroup* replica_ = nullptr;
     // The same when there are no other nodes: everything goes straight to it.
     RaftGroup* only_replica_ = nullptr;
+    Status damage_;
     LeaderFinder finder_;
 
     Forwards waiting_;

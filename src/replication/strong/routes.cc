@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "replication/strong/digest_checks.h"
 #include "replication/strong/outcome_codec.h"
 #include "wire/topics.h"
 
@@ -53,6 +54,26 @@ void serve_who_leads(const RaftGroup* group, rpc::Responder responder) {
     responder.answer(answer);
 }
 
+void serve_comparison(RaftGroup* group,
+                      NodeId from,
+                      const ForwardRequest& request,
+                      rpc::Responder responder) {
+    if (group == nullptr || !group->health().ok()) {
+        responder.fail(no_replica());
+        return;
+    }
+    if (request.kind == ForwardKind::kDigests) {
+        responder.answer(serve_digests(*group));
+        return;
+    }
+    const Status served = serve_divergence(*group, from, request.body);
+    if (served.ok()) {
+        responder.answer(ByteView());
+    } else {
+        responder.fail(served);
+    }
+}
+
 }  // namespace
 
 void serve_proposal(RaftGroup* group, const ForwardRequest& request, rpc::Responder responder) {
@@ -93,6 +114,9 @@ RoutedGroup& Routes::route(ShardId shard) {
     std::unique_ptr<RoutedGroup>& route = routes_[shard];
     if (route == nullptr) {
         route = std::make_unique<RoutedGroup>(shared_, shard);
+        if (const auto damage = damage_.find(shard); damage != damage_.end()) {
+            route->set_damage(damage->second);
+        }
         if (is_refusing_) {
             route->refuse();
         }
@@ -136,6 +160,18 @@ void Routes::detach(ShardId shard) {
     found->second->set_replica(nullptr);
     if (forgotten_.erase(shard) > 0) {
         retire(found);
+    }
+}
+
+void Routes::set_damage(ShardId shard, Status why) {
+    const auto found = routes_.find(shard);
+    if (found != routes_.end()) {
+        found->second->set_damage(why);
+    }
+    if (why.ok()) {
+        damage_.erase(shard);
+    } else {
+        damage_.insert_or_assign(shard, std::move(why));
     }
 }
 
@@ -200,6 +236,10 @@ void Routes::on_call(NodeId from, rpc::Received received, rpc::Responder respond
             } else {
                 on_ask(*request, std::move(received), std::move(responder));
             }
+            break;
+        case ForwardKind::kDigests:
+        case ForwardKind::kDiverged:
+            serve_comparison(group, from, *request, std::move(responder));
             break;
     }
 }

@@ -38,6 +38,8 @@ public:
     // between.
     void attach(ShardId shard, RaftGroup* replica);
     void detach(ShardId shard);
+    // The replica here is damaged; ok: it is not there any more.
+    void set_damage(ShardId shard, Status why);
 
     void set_ask_server(AskServer* server) { ask_server_ = server; }
     void tick();
@@ -59,6 +61,7 @@ private:
 
     RouteShared shared_;
     Map routes_;
+    std::map<ShardId, Status> damage_;                   // of replicas here
     std::set<ShardId> forgotten_;                        // but with a replica here
     std::vector<std::unique_ptr<RoutedGroup>> retired_;  // until nothing is under way
     AskServer* ask_server_ = nullptr;

@@ -52,6 +52,7 @@ public:
     explicit Bus(GroupCluster& cluster) : cluster_(cluster) {}
     void send(const raft::Message& message) override { cluster_.deliver(message); }
     void send_snapshot(RaftGroup& /*group*/, const raft::Message& /*message*/) override {}
+    void on_quarantine(RaftGroup& /*group*/) override {}
 
 private:
     GroupCluster& cluster_;

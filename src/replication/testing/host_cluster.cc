@@ -31,6 +31,7 @@ HostCluster::HostCluster(std::uint64_t seed, std::size_t size, std::size_t repli
     : world_(seed) {
     settings.wal.segment_bytes = 1U << 20U;
     settings.snapshot_interval = Duration(0);
+    settings.has_others = size > 1;
     for (std::uint64_t id = 1; id <= size; ++id) {
         nodes_.push_back(std::make_unique<Node>());
         nodes_.back()->machine = &world_.add_host(name_of(id));
