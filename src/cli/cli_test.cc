@@ -14,6 +14,7 @@
 #include "cli/shell.h"
 #include "cli/stress.h"
 #include "cli/stress_load.h"
+#include "cli/text_table.h"
 
 namespace kvstore::cli {
 namespace {
@@ -50,6 +51,22 @@ TEST(Endpoints, AreReadWithAndWithoutScheme) {
     EXPECT_EQ((*endpoints)[1].to_string(), "b:2");
     EXPECT_FALSE(parse_endpoints("").ok());
     EXPECT_FALSE(parse_endpoints("nonsense").ok());
+}
+
+TEST(Endpoints, MayBeOneUrl) {
+    for (const char* flag : {"--url=http://h:1", "-u=h:1", "--endpoints=h:1"}) {
+        const auto parsed = parse_arguments(common_flags(), {flag});
+        ASSERT_TRUE(parsed.ok()) << flag;
+        EXPECT_EQ(read_api_options(*parsed)->endpoints.front().to_string(), "h:1") << flag;
+    }
+}
+
+TEST(TextTable, AlignsColumnsAndEndsLinesWithoutBlanks) {
+    TextTable table({"ID", "NAME", "ZONE"});
+    table.add({"1", "a", ""});
+    table.add({"10", "longer", "z"});
+
+    EXPECT_EQ(table.text(), "ID  NAME    ZONE\n1   a\n10  longer  z\n");
 }
 
 TEST(Ttl, IsRoundedUpToWholeSeconds) {

@@ -12,12 +12,15 @@
 namespace kvstore::cli {
 namespace {
 
-constexpr std::array<FlagSpec, 6> kCommonFlags{{
+constexpr std::array<FlagSpec, 9> kCommonFlags{{
     {.name = "endpoints",
      .value = "A,B",
      .help = "HTTP addresses of servers [127.0.0.1:8080] (KVSTORE_ENDPOINTS)"},
+    {.name = "url", .value = "URL", .help = "the same: http://host:port"},
+    {.name = "u", .value = "URL", .help = "the same"},
     {.name = "keyspace", .value = "NAME", .help = "the keyspace [default] (KVSTORE_KEYSPACE)"},
     {.name = "o", .value = "plain|table|json", .help = "how to print [plain]"},
+    {.name = "output", .value = "FORMAT", .help = "the same"},
     {.name = "command-timeout", .value = "TIME", .help = "for each request [10s]"},
     {.name = "help", .value = "", .help = "this text"},
     {.name = "h", .value = "", .help = "this text"},
@@ -75,7 +78,8 @@ std::span<const FlagSpec> common_flags() {
 }
 
 Result<OutputFormat> read_output_format(const Arguments& arguments) {
-    const std::string name = arguments.value("o").value_or("plain");
+    const std::string name =
+        arguments.value("o").value_or(arguments.value("output").value_or("plain"));
     if (name == "json") {
         return OutputFormat::kJson;
     }
@@ -90,8 +94,9 @@ Result<OutputFormat> read_output_format(const Arguments& arguments) {
 
 Result<ApiOptions> read_api_options(const Arguments& arguments) {
     ApiOptions options;
+    const std::string url = arguments.value("url").value_or(arguments.value("u").value_or(""));
     const std::string endpoints =
-        setting(arguments, "endpoints", "KVSTORE_ENDPOINTS", "127.0.0.1:8080");
+        url.empty() ? setting(arguments, "endpoints", "KVSTORE_ENDPOINTS", "127.0.0.1:8080") : url;
     auto parsed = parse_endpoints(endpoints);
     if (!parsed.ok()) {
         return parsed.status().with_context("--endpoints");

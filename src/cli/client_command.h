@@ -43,7 +43,7 @@ inline constexpr std::size_t kManyWords = ~std::size_t{0};
 ExitCode run_client_command(const ClientCommand& command,
                             const std::vector<std::string>& arguments);
 
-// --endpoints and --keyspace, or their environment variables, or the defaults.
+// --endpoints (or --url) and --keyspace, or their environment variables, or the defaults.
 // Errors: kInvalidArgument.
 Result<ApiOptions> read_api_options(const Arguments& arguments);
 Result<OutputFormat> read_output_format(const Arguments& arguments);
@@ -69,5 +69,10 @@ Result<std::uint64_t> parse_ttl(std::string_view text);
 [[nodiscard]] const ClientCommand& keyspace_command();
 [[nodiscard]] const ClientCommand& save_command();
 [[nodiscard]] const ClientCommand& compact_online_command();
+[[nodiscard]] const ClientCommand& member_command();
+[[nodiscard]] const ClientCommand& node_command();
+[[nodiscard]] const ClientCommand& shard_command();
+[[nodiscard]] const ClientCommand& move_leader_command();
+[[nodiscard]] const ClientCommand& endpoint_command();
 
 }  // namespace kvstore::cli

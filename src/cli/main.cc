@@ -37,7 +37,7 @@ ExitCode run_client(const Words& arguments) {
     return run_client_command(command(), arguments);
 }
 
-constexpr std::array<Command, 18> kCommands{{
+constexpr std::array<Command, 23> kCommands{{
     {.name = "server", .aliases = "", .help = "start a node", .run = run_server},
     {.name = "shell", .aliases = "", .help = "PUT, GET, REMOVE at a prompt", .run = run_shell},
     {.name = "put", .aliases = " set ", .help = "write a key", .run = run_client<put_command>},
@@ -71,6 +71,26 @@ constexpr std::array<Command, 18> kCommands{{
      .aliases = "",
      .help = "the node and its shards",
      .run = run_client<status_command>},
+    {.name = "member",
+     .aliases = "",
+     .help = "list, add, remove or promote nodes",
+     .run = run_client<member_command>},
+    {.name = "node",
+     .aliases = "",
+     .help = "show, drain or decommission nodes",
+     .run = run_client<node_command>},
+    {.name = "shard",
+     .aliases = "",
+     .help = "list or move shards",
+     .run = run_client<shard_command>},
+    {.name = "move-leader",
+     .aliases = "",
+     .help = "have a node lead",
+     .run = run_client<move_leader_command>},
+    {.name = "endpoint",
+     .aliases = "",
+     .help = "ask each endpoint how it is",
+     .run = run_client<endpoint_command>},
     {.name = "save",
      .aliases = "",
      .help = "make everything durable without the log",

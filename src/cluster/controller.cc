@@ -1,7 +1,6 @@
 #include "cluster/controller.h"
 
 #include <algorithm>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,6 +10,7 @@
 #include "base/log.h"
 #include "cluster/directory.h"
 #include "cluster/internal/shard_step.h"
+#include "cluster/internal/survey.h"
 
 namespace kvstore::cluster {
 namespace {
@@ -18,7 +18,6 @@ namespace {
 using internal::ShardStep;
 
 constexpr Duration kStorePatience = std::chrono::seconds(2);
-constexpr Duration kAskPatience = std::chrono::seconds(1);
 constexpr Duration kActPatience = std::chrono::seconds(3);
 // Steps that are carried out side by side, each of another shard.
 constexpr int kWorkers = 8;
@@ -39,16 +38,6 @@ std::string_view name_of(const ShardStep& step) {
     return step.acts.empty() ? "write record" : name_of(step.acts.front().kind);
 }
 
-Liveness liveness_of(wire::MemberState state) {
-    switch (state) {
-        case wire::MemberState::kAlive: return Liveness::kAlive;
-        case wire::MemberState::kSuspect: return Liveness::kSuspected;
-        case wire::MemberState::kDead:
-        case wire::MemberState::kLeft: break;
-    }
-    return Liveness::kDead;
-}
-
 }  // namespace
 
 // One pass: read, ask, put right, plan, carry out.
@@ -58,21 +47,26 @@ class Controller::Round {
 public:
     explicit Round(Controller& controller)
         : owner_(controller),
-          asking_(controller.env_.scheduler),
+          survey_({.env = controller.env_,
+                   .store = controller.store_,
+                   .members = controller.members_,
+                   .gossip = controller.gossip_,
+                   .self = controller.self_,
+                   .factor_of = controller.options_.factor_of}),
           work_(controller.env_.scheduler) {}
 
     // Returns: whether anything was changed.
     async::Task<bool> run() {
-        const Status read = co_await read_rows();
+        const Status read = co_await survey_.read();
         if (!read.ok()) {
             fail("the system shard cannot be read", read);
             co_return false;
         }
+        view_ = survey_.view();
         if (!view_->metadata.cluster.has_value()) {
             co_return false;  // being formed
         }
-        observe_nodes();
-        co_await ask_leaders();
+        co_await survey_.ask();
         owner_.obstacles_.clear();
         put_right();
         plan();
@@ -83,84 +77,19 @@ public:
     }
 
 private:
-    // Who leads a shard, by the highest term that anybody told.
-    struct Led {
-        NodeId leader;
-        LedShard group;
-    };
-
-    async::Task<Status> read_rows() {
-        const async::Deadline deadline = in(kStorePatience);
-        KVSTORE_CO_TRY(SystemRows rows, co_await owner_.store_.read(deadline));
-        KVSTORE_CO_TRY(view_, ClusterView::build(std::move(rows)));
-        co_return Status();
-    }
-
-    void observe_nodes() {
-        input_.now = owner_.env_.clock.now();
-        for (const NodeRecord& record : view_->metadata.nodes) {
-            PlacementNode node;
-            node.id = record.id;
-            node.state = record.state;
-            node.zone = record.zone;
-            // Of whom gossip knows nothing yet, nothing is counted on and nothing given up.
-            node.liveness = Liveness::kSuspected;
-            if (record.id == owner_.self_) {
-                node.liveness = Liveness::kAlive;
-            } else if (const auto known = owner_.gossip_.find(record.id); known.has_value()) {
-                node.liveness = liveness_of(known->state);
-                node.dead_since = known->since;
-            }
-            input_.nodes.push_back(std::move(node));
-        }
-    }
-
-    async::Task<void> ask_leaders() {
-        for (const PlacementNode& node : input_.nodes) {
-            if (is_member(node.state) && node.liveness != Liveness::kDead) {
-                asking_.spawn(ask(node.id));
-            }
-        }
-        co_await asking_.close();
-    }
-
-    async::Task<void> ask(NodeId node) {
-        const async::Deadline deadline = in(kAskPatience);
-        const auto report = co_await owner_.members_.shard_report(node, deadline);
-        if (!report.ok()) {
-            log_debug("a node does not say what it leads",
-                      {{"node", node.value()}, {"error", report.status().to_string()}});
-            co_return;
-        }
-        for (const ShardId shard : report->damaged) {
-            damaged_[shard].push_back(node);
-        }
-        for (const LedShard& group : report->led) {
-            Led& known = led_[group.id];
-            if (!group.voters.empty() && group.term >= known.group.term) {
-                known.leader = node;
-                known.group = group;
-            }
-        }
-    }
-
     void put_right() {
+        input_.now = owner_.env_.clock.now();
+        input_.nodes = survey_.nodes();
         Callback<bool(NodeId)> can_take = [this](NodeId id) {
             const auto node = std::ranges::find(input_.nodes, id, &PlacementNode::id);
             return node != input_.nodes.end() && node->state == NodeState::kActive &&
-                   node->liveness != Liveness::kDead;
+                   node->liveness != Liveness::kDead && !node->is_learner;
         };
         for (const ShardRecord& record : view_->metadata.shards) {
-            PlacementShard shard = shard_of(record);
-            if (const auto led = led_.find(record.id); led != led_.end()) {
-                const LedShard& group = led->second.group;
-                shard.voters = group.voters;
-                shard.learners = group.learners;
-                shard.caught_up = group.caught_up;
-                shard.leader = led->second.leader;
-                shard.is_changing = group.is_changing;
-                auto repair =
-                    group.is_changing ? std::nullopt : internal::repair_of(record, group, can_take);
+            PlacementShard shard = survey_.shard_of(record);
+            const LedShard* const group = survey_.find_group(record.id);
+            if (group != nullptr && !group->is_changing) {
+                auto repair = internal::repair_of(record, *group, can_take);
                 if (repair.has_value()) {
                     shard.is_changing = true;
                     steps_.push_back(*std::move(repair));
@@ -168,25 +97,6 @@ private:
             }
             input_.shards.push_back(std::move(shard));
         }
-    }
-
-    PlacementShard shard_of(const ShardRecord& record) {
-        auto factor = factors_.find(record.keyspace);
-        if (factor == factors_.end()) {
-            const std::uint32_t wanted = owner_.options_.factor_of(record.keyspace, view_->rows);
-            factor = factors_.emplace(record.keyspace, wanted).first;
-        }
-        PlacementShard shard;
-        shard.id = record.id;
-        shard.epoch = record.epoch;
-        shard.replication_factor = factor->second;
-        shard.voters = record.voters;
-        shard.learners = record.learners;
-        if (const auto damaged = damaged_.find(record.id); damaged != damaged_.end()) {
-            shard.damaged = damaged->second;
-        }
-        shard.preferred_leader = record.preferred_leader;
-        return shard;
     }
 
     void plan() {
@@ -243,7 +153,7 @@ private:
             const ShardStep::Act act = step->acts[i];
             const async::Deadline deadline = in(kActPatience);
             const Status done = co_await owner_.members_.act(
-                led_[step->shard].leader, act.kind, step->shard, act.node, deadline);
+                survey_.leader_of(step->shard), act.kind, step->shard, act.node, deadline);
             KVSTORE_CO_CHECK_OK(done);
         }
         if (step->record_after.has_value()) {
@@ -312,15 +222,12 @@ private:
     }
 
     Controller& owner_;
+    internal::Survey survey_;
     std::shared_ptr<const ClusterView> view_;
-    std::map<ShardId, Led> led_;
-    std::map<ShardId, std::vector<NodeId>> damaged_;
-    std::map<std::string, std::uint32_t> factors_;  // by keyspace
     PlacementInput input_;
     std::vector<ShardStep> steps_;
     std::size_t next_step_ = 0;
     bool has_changed_ = false;
-    async::Gate asking_;
     async::Gate work_;
 };
 

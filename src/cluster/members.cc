@@ -252,7 +252,25 @@ void Members::sync_peers() {
 
 // ---- what this node tells of itself ----
 
+// Who has left is refused by every member's transport, so that nobody tells it by a call. One that
+// still takes this node's connection can be asked.
+Status Members::refusal_by_peers() const {
+    Status why;
+    for (const rpc::PeerStatus& peer : parts_.transport.peers()) {
+        if (peer.is_connected) {
+            return {};
+        }
+        if (peer.last_failure.code() == Code::kConflict) {
+            why = peer.last_failure;
+        }
+    }
+    return why;
+}
+
 void Members::judge_standing() {
+    if (const Status refused = refusal_by_peers(); !refused.ok()) {
+        exclude(refused);
+    }
     const auto view = parts_.directory.view();
     if (view->metadata.find_node(parts_.self) == nullptr) {
         return;  // older rows than this node; those who are asked know better
@@ -267,6 +285,9 @@ void Members::exclude(const Status& why) {
     if (standing_.ok()) {
         standing_ = why;
         log_error("this node does not belong to the cluster any more", {{"why", why.message()}});
+        if (parts_.on_excluded) {
+            parts_.on_excluded(why);
+        }
     }
 }
 
@@ -406,7 +427,7 @@ async::Task<Result<Bytes>> Members::answer(NodeId from, Bytes request) {
 Status Members::check_member(NodeId from) const {
     const auto view = parts_.directory.view();
     const NodeRecord* record = view->metadata.find_node(from);
-    if (record != nullptr && !is_member(record->state)) {
+    if (record != nullptr && has_left(record->state)) {
         return {Code::kPermissionDenied, "only members of the cluster may ask this"};
     }
     return {};

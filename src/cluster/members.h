@@ -77,6 +77,8 @@ public:
         NodeFacts facts;
         // A node's liveness now, from gossip.
         Callback<Liveness(NodeId)> liveness;
+        // Told once when standing() turns bad. May be empty.
+        Callback<void(const Status& why)> on_excluded = {};
     };
     // Registers itself with the transport.
     explicit Members(Parts parts);
@@ -141,6 +143,7 @@ private:
     async::Task<Status> announce_to_others(async::Deadline deadline);
     void sync_peers();
     void judge_standing();
+    [[nodiscard]] Status refusal_by_peers() const;
     [[nodiscard]] bool is_announced() const;
     [[nodiscard]] bool has_replica() const;
     // Whom to ask next: those with a replica of the system shard, then all; 0: nobody is known.

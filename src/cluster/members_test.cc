@@ -1,5 +1,6 @@
 #include "cluster/members.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -86,6 +87,32 @@ TEST_F(AdmissionRules, AStoreIsOfOneNodeForEver) {
     nodes[1].state = NodeState::kRemoved;
     EXPECT_EQ(join(facts_of(2)).status().code(), Code::kConflict);
     EXPECT_EQ(join(facts_of(2, 77))->id, NodeId(3)) << "the name is free again";
+}
+
+TEST_F(AdmissionRules, WhoIsExpectedJoinsUnderTheRecordThatWasKept) {
+    NodeRecord expected;
+    expected.id = NodeId(3);
+    expected.name = "n3";
+    expected.state = NodeState::kExpected;
+    expected.is_learner = true;
+    nodes.push_back(expected);
+
+    const auto admission = join(facts_of(3), Liveness::kAlive);
+
+    ASSERT_TRUE(admission.ok()) << admission.status().to_string();
+    EXPECT_EQ(admission->id, NodeId(3));
+    ASSERT_EQ(admission->changes.size(), 1U);
+    EXPECT_EQ(admission->changes[0].expected, view()->rows.find(node_key(NodeId(3))));
+    const auto record = decode_node(*admission->changes[0].value);
+    EXPECT_EQ(record->state, NodeState::kJoining);
+    EXPECT_EQ(record->store, facts_of(3).store);
+    EXPECT_TRUE(record->is_learner);
+
+    nodes.back() = *record;
+    EXPECT_TRUE(join(facts_of(3))->changes.empty()) << "asking again is safe";
+    const auto announced = announce(3, facts_of(3));
+    EXPECT_EQ(decode_node(*announced->changes[0].value)->state, NodeState::kActive);
+    EXPECT_TRUE(decode_node(*announced->changes[0].value)->is_learner);
 }
 
 TEST_F(AdmissionRules, FactsThatNoNodeHasAreRefused) {
@@ -245,7 +272,34 @@ TEST(Members, ANodeThatWasRemovedMeanwhileKnowsItMustNotTakePart) {
     cluster.world.run_for(seconds(5));
 
     EXPECT_EQ(cluster.node(host).members.standing().code(), Code::kConflict);
-    EXPECT_FALSE(cluster.node(1).transport->is_connected(cluster.id(host)));
+}
+
+// One without a replica of the system shard, whose connections everybody refuses: nobody is left
+// whom it could ask.
+TEST(Members, ANodeThatIsRefusedByAllKnowsThatItWasRemoved) {
+    MemberWorld cluster(5);
+    cluster.bootstrap(1);
+    while (cluster.size() < 4) {
+        cluster.add_node();
+    }
+    ASSERT_TRUE(cluster.settles(3, 3, seconds(60)));
+    const std::vector<NodeId>& system = cluster.truth.group(kSystemShardId).led.voters;
+    std::uint64_t host = 1;
+    while (std::ranges::find(system, cluster.id(host)) != system.end()) {
+        ++host;
+    }
+    cluster.crash(host);
+    const SystemRows known = cluster.truth.rows();
+    cluster.set_state(cluster.id(host), NodeState::kRemoved);
+    cluster.world.run_for(seconds(2));
+
+    cluster.restart(host, known);
+    cluster.world.run_for(seconds(5));
+
+    const Status& standing = cluster.node(host).members.standing();
+    EXPECT_EQ(standing.code(), Code::kConflict);
+    EXPECT_NE(standing.message().find("no member any more"), std::string_view::npos)
+        << standing.message();
 }
 
 // It comes back with another address, and older rows than those that hold it.

@@ -251,6 +251,9 @@ private:
         if (shard_.voters.size() + shard_.learners.size() < shard_.target.size()) {
             return {Urgency::kGrow, "there are nodes for more replicas"};
         }
+        if (shard_.is_fixed) {
+            return {Urgency::kImprove, "it is wanted there"};
+        }
         return {Urgency::kImprove, "to spread replicas over zones and nodes"};
     }
 

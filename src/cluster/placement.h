@@ -24,11 +24,13 @@
 // of nodes. Nodes count as long as they have not left, dead or alive: a death is no reason to have
 // fewer replicas.
 //
-// Which nodes, in this order: those who have a replica already (movement is dear), zones that have
-// none yet, those with the fewest replicas, the lowest id. Then one replica at a time moves where
-// that gives a shard one more zone, and from the fullest node to the emptiest while they differ by
-// two or more and no shard loses a zone. Leaders are balanced along paths of transfers: A may give
-// one to B, which gives one of its own to C.
+// Which nodes: those that an operator wants, as long as each may hold the shard and they are as
+// many as they should be; nothing else moves such a shard. Of the others, in this order: those who
+// have a replica already (movement is dear), zones that have none yet, those with the fewest
+// replicas, the lowest id. Then one replica at a time moves where that gives a shard one more zone,
+// and from the fullest node to the emptiest while they differ by two or more and no shard loses a
+// zone. Leaders are balanced along paths of transfers: A may give one to B, which gives one of its
+// own to C.
 //
 // Every choice is made by rules with the id as the last; the same input gives the same plan.
 #pragma once
@@ -58,6 +60,7 @@ struct PlacementNode {
     Liveness liveness = Liveness::kAlive;
     MonotonicTime dead_since;  // while kDead
     std::string zone;          // who has none told is in one zone with its likes
+    bool is_learner = false;   // does not count, and is given nothing
 };
 
 struct PlacementShard {
@@ -71,8 +74,9 @@ struct PlacementShard {
     // Nodes that have a damaged replica of it, or what is left of one, members or not. They are
     // given no other before they have put it away.
     std::vector<NodeId> damaged;
-    NodeId leader;            // 0: none is known
-    NodeId preferred_leader;  // 0: whoever balances best
+    NodeId leader;               // 0: none is known
+    NodeId preferred_leader;     // 0: whoever balances best
+    std::vector<NodeId> wanted;  // as ShardRecord
     // A change of its members, or a transfer, is under way.
     bool is_changing = false;
 };

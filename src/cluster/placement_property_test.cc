@@ -104,6 +104,27 @@ std::size_t zones_after(PlacementWorld& world, std::vector<NodeId> voters, NodeI
     return world.zones_of(voters);
 }
 
+bool is_as_wanted(const PlacementShard& shard) {
+    std::vector<NodeId> voters = shard.voters;
+    std::ranges::sort(voters);
+    return voters == shard.wanted;
+}
+
+// Who can be where an operator wants it is there.
+void expect_what_is_wanted(PlacementWorld& world) {
+    const auto members = static_cast<std::size_t>(
+        std::ranges::count_if(world.input.nodes, [](const PlacementNode& node) {
+            return node.state == NodeState::kActive || node.state == NodeState::kDraining;
+        }));
+    for (const PlacementShard& shard : world.input.shards) {
+        const std::size_t factor = effective_factor(shard.replication_factor, members);
+        const bool can_be =
+            shard.leader != NodeId() && shard.wanted.size() == factor &&
+            std::ranges::all_of(shard.wanted, [&](NodeId id) { return world.is_free(id); });
+        EXPECT_TRUE(!can_be || is_as_wanted(shard)) << shard.id.value();
+    }
+}
+
 // Nobody could swap one replica for another and be better off.
 void expect_no_better_swap(PlacementWorld& world) {
     const bool is_anybody_waited_for =
@@ -114,7 +135,7 @@ void expect_no_better_swap(PlacementWorld& world) {
         return;  // repairs go first, and what cannot be repaired now has its place kept
     }
     for (const PlacementShard& shard : world.input.shards) {
-        if (shard.leader == NodeId() || !shard.learners.empty()) {
+        if (shard.leader == NodeId() || !shard.learners.empty() || is_as_wanted(shard)) {
             continue;
         }
         const std::size_t zones = world.zones_of(shard.voters);
@@ -149,13 +170,25 @@ void expect_balanced_leaders(PlacementWorld& world) {
 
 void expect_all_well(PlacementWorld& world) {
     expect_right_count(world);
+    expect_what_is_wanted(world);
     expect_no_better_swap(world);
     expect_balanced_leaders(world);
 }
 
+// One shard is wanted on one node instead of another, on some nodes, or nowhere in particular.
+void want_something(PlacementWorld& world, Random& random) {
+    PlacementShard& shard = world.input.shards[random.below(world.input.shards.size())];
+    shard.wanted.clear();
+    if (random.chance(1, 4)) {
+        return;
+    }
+    shard.wanted = some_nodes(random, world.input.nodes.size(), shard.voters.size());
+    std::ranges::sort(shard.wanted);
+}
+
 void something_happens(PlacementWorld& world, Random& random, std::uint64_t zones) {
     const NodeId node(1 + random.below(world.input.nodes.size()));
-    switch (random.below(9)) {
+    switch (random.below(10)) {
         case 0: world.add_node(zones <= 1 ? "" : "z" + std::to_string(random.below(zones))); break;
         case 1: world.kill(node); break;
         case 2: world.revive(node); break;
@@ -175,6 +208,7 @@ void something_happens(PlacementWorld& world, Random& random, std::uint64_t zone
             }
             break;
         }
+        case 8: want_something(world, random); break;
         default: world.input.now += world.options.replace_after;
     }
     world.elect();

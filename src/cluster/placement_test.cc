@@ -465,6 +465,130 @@ TEST(Placement, DoesNotDependOnTheOrderOfItsInput) {
     EXPECT_EQ(world.plan().actions, plan.actions);
 }
 
+// ---- what operators want ----
+
+TEST(Placement, MovesAShardWhereItIsWantedLearnerFirstAndLeaderFirst) {
+    PlacementWorld world = three_of(4);
+    PlacementShard& shard = world.shard(ShardId(1));
+    shard.wanted = {kTwo, kThree, kFour};
+
+    EXPECT_EQ(texts(world.plan()), Lines{"shard 1: add learner on node 4"});
+    world.carry_out(world.plan().actions[0]);
+    EXPECT_EQ(texts(world.plan()), Lines{}) << "until it has caught up";
+    shard.caught_up = {kFour};
+    EXPECT_EQ(texts(world.plan()), Lines{"shard 1: promote learner on node 4"});
+    world.carry_out(world.plan().actions[0]);
+    EXPECT_EQ(texts(world.plan()), Lines{"shard 1: transfer leadership from node 1 to node 2"});
+    world.carry_out(world.plan().actions[0]);
+    EXPECT_EQ(texts(world.plan()), Lines{"shard 1: remove voter on node 1"});
+    world.carry_out(world.plan().actions[0]);
+
+    EXPECT_EQ(texts(world.plan()), Lines{});
+    EXPECT_EQ(shard.voters, (std::vector<NodeId>{kTwo, kThree, kFour}));
+}
+
+TEST(Placement, DoesNotBalanceWhatIsWantedSomewhere) {
+    PlacementWorld world = three_of(4);
+    for (int i = 0; i < 4; ++i) {
+        world.add_shard({kOne, kTwo, kThree});
+    }
+    for (PlacementShard& shard : world.input.shards) {
+        shard.wanted = {kOne, kTwo, kThree};
+    }
+    ASSERT_NE(world.settle(Pace::kWholePlans), 0U);
+    EXPECT_EQ(world.replicas_on(kFour), 0U);
+
+    for (PlacementShard& shard : world.input.shards) {
+        shard.wanted.clear();
+    }
+    ASSERT_NE(world.settle(Pace::kWholePlans), 0U);
+    EXPECT_EQ(world.replicas_on(kFour), 3U) << "fifteen replicas on four nodes";
+}
+
+TEST(Placement, DoesNotWaitForAZoneWhereItIsNotWanted) {
+    PlacementWorld world;
+    world.add_node("a");
+    world.add_node("a");
+    world.add_node("b");
+    world.add_node("c");
+    world.add_shard({kOne, kTwo, kThree}).wanted = {kOne, kTwo, kThree};
+
+    EXPECT_EQ(texts(world.plan()), Lines{});
+}
+
+TEST(Placement, PassesOverWhatIsWantedWhereItCannotBe) {
+    const std::vector<NodeId> wanted = {kOne, kTwo, kFour};
+    const auto plan_when = [&](auto change) {
+        PlacementWorld world = three_of(5);
+        world.shard(ShardId(1)).wanted = wanted;
+        change(world);
+        return texts(world.plan());
+    };
+    const auto fine = plan_when([](PlacementWorld&) {});
+    EXPECT_EQ(fine, Lines{"shard 1: add learner on node 4"});
+
+    EXPECT_EQ(plan_when([](auto& world) { world.kill(kFour); }), Lines{});
+    EXPECT_EQ(plan_when([](auto& world) { world.node(kFour).state = NodeState::kDraining; }),
+              Lines{});
+    EXPECT_EQ(plan_when([](auto& world) { world.node(kFour).is_learner = true; }), Lines{});
+    EXPECT_EQ(plan_when([](auto& world) { world.shard(ShardId(1)).wanted.pop_back(); }), Lines{})
+        << "fewer than there should be";
+    EXPECT_EQ(
+        plan_when([](auto& world) { world.shard(ShardId(1)).wanted = {kOne, kTwo, NodeId(99)}; }),
+        Lines{});
+    // Who holds it is waited for as any other; who is dead for good is replaced.
+    EXPECT_EQ(plan_when([](auto& world) { world.kill(kTwo); }), fine);
+    EXPECT_EQ(plan_when([](auto& world) {
+                  world.kill(kTwo);
+                  world.input.now += world.options.replace_after;
+              }),
+              Lines{"shard 1: add learner on node 4"});
+}
+
+TEST(Placement, DoesNotWaitForACopyOnANodeThatDied) {
+    PlacementWorld world = three_of(5);
+    PlacementShard& shard = world.shard(ShardId(1));
+    shard.wanted = {kOne, kTwo, kFour};
+    shard.learners = {kFour};
+    world.kill(kFour);
+
+    EXPECT_EQ(texts(world.plan()), Lines{"shard 1: remove learner on node 4"});
+}
+
+TEST(Placement, GivesALearnerNothingAndDoesNotCountIt) {
+    PlacementWorld world;
+    for (int i = 0; i < 3; ++i) {
+        world.add_node();
+    }
+    world.add_shard({kOne});
+    world.node(kThree).is_learner = true;
+
+    ASSERT_NE(world.settle(Pace::kWholePlans), 0U);
+    EXPECT_EQ(world.shard(ShardId(1)).voters, std::vector<NodeId>{kOne});
+
+    // Of two nodes that count, one is to hold it: so it can be where it is wanted.
+    world.shard(ShardId(1)).wanted = {kTwo};
+    ASSERT_NE(world.settle(Pace::kWholePlans), 0U);
+    EXPECT_EQ(world.shard(ShardId(1)).voters, std::vector<NodeId>{kTwo});
+
+    world.shard(ShardId(1)).wanted.clear();
+    world.node(kThree).is_learner = false;
+    ASSERT_NE(world.settle(Pace::kWholePlans), 0U);
+    EXPECT_EQ(world.shard(ShardId(1)).voters.size(), 3U);
+}
+
+// The control loop need do nothing else for a node that was cut off: its replicas are replaced.
+TEST(Placement, ReplacesTheVotersOfANodeThatWasRemoved) {
+    PlacementWorld world = three_of(4);
+    world.kill(kThree);
+    ASSERT_TRUE(check_removal(world.input, kThree).ok());
+    world.node(kThree).state = NodeState::kRemoved;
+
+    ASSERT_NE(world.settle(Pace::kFirstActions), 0U);
+
+    EXPECT_EQ(world.shard(ShardId(1)).voters, (std::vector<NodeId>{kOne, kTwo, kFour}));
+}
+
 TEST(CheckRemoval, RefusesWhatWouldLoseAMajority) {
     PlacementWorld world = three_of(3);
     EXPECT_TRUE(check_removal(world.input, kThree).ok()) << "two of two are left";

@@ -91,6 +91,7 @@ std::string_view node_state_name(NodeState state) {
         case NodeState::kDecommissioning: return "decommissioning";
         case NodeState::kRemoved: return "removed";
         case NodeState::kReplaced: return "replaced";
+        case NodeState::kExpected: return "expected";
     }
     return "unknown";
 }
@@ -120,7 +121,7 @@ Status check_record(const NodeRecord& node) {
             return refuse("node", "its name, an address or the zone is longer than 512 bytes");
         }
     }
-    if (node.state < NodeState::kJoining || node.state > NodeState::kReplaced) {
+    if (node.state < NodeState::kJoining || node.state > NodeState::kExpected) {
         return refuse("node", "its state is none that is known");
     }
     if (node.protocol_version == 0) {
@@ -153,6 +154,10 @@ Status check_record(const ShardRecord& shard) {
     }
     if (all.front() == NodeId()) {
         return refuse("shard", "a replica is on node 0");
+    }
+    if (shard.wanted.size() > kReplicasMax || !is_rising(shard.wanted) ||
+        (!shard.wanted.empty() && shard.wanted.front() == NodeId())) {
+        return refuse("shard", "the nodes that should hold it are too many, 0, or out of order");
     }
     return {};
 }
@@ -187,6 +192,7 @@ Bytes encode_node(const NodeRecord& node) {
     put_length_prefixed(to, node.zone);
     put_varint(to, static_cast<std::uint64_t>(node.state));
     put_varint(to, node.protocol_version);
+    put_varint(to, node.is_learner ? 1 : 0);
     return to;
 }
 
@@ -204,6 +210,7 @@ Bytes encode_shard(const ShardRecord& shard) {
     put_varint(to, shard.engine);
     put_varint(to, shard.history_ms);
     put_varint(to, shard.preferred_leader.value());
+    put_ids(to, shard.wanted);
     return to;
 }
 
@@ -234,6 +241,11 @@ Result<NodeRecord> decode_node(ByteView stored) {
     const std::uint64_t state = decoder.varint();
     node.state = static_cast<NodeState>(std::min<std::uint64_t>(state, 0xff));
     node.protocol_version = read_uint32(decoder);
+    const std::uint64_t learner = decoder.varint();
+    if (learner > 1) {
+        return corrupt("node", "whether it is a learner is neither 0 nor 1");
+    }
+    node.is_learner = learner == 1;
     return finish("node", decoder, std::move(node));
 }
 
@@ -251,6 +263,7 @@ Result<ShardRecord> decode_shard(ByteView stored) {
     shard.engine = decoder.varint();
     shard.history_ms = decoder.varint();
     shard.preferred_leader = NodeId(decoder.varint());
+    shard.wanted = read_ids(decoder);
     return finish("shard", decoder, std::move(shard));
 }
 
@@ -299,9 +312,9 @@ const NodeRecord* Metadata::find_node(NodeId id) const {
     return found == nodes.end() ? nullptr : &*found;
 }
 
-const NodeRecord* Metadata::find_member(std::string_view name) const {
+const NodeRecord* Metadata::find_named(std::string_view name) const {
     const auto found = std::ranges::find_if(
-        nodes, [&](const NodeRecord& node) { return node.name == name && is_member(node.state); });
+        nodes, [&](const NodeRecord& node) { return node.name == name && !has_left(node.state); });
     return found == nodes.end() ? nullptr : &*found;
 }
 

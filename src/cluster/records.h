@@ -12,12 +12,14 @@
 // a reader did not understand would be lost. So a field is added by a new version of the layout,
 // and that is written only once ClusterRecord::format_version says that every node reads it.
 //
-//     node     format id name store peer http grpc resp zone state protocol
+//     node     format id name store peer http grpc resp zone state protocol learner
 //     shard    format id epoch keyspace start end voters learners engine history_ms preferred
+//              wanted
 //     cluster  format cluster_id next_node next_shard replace_after_ms format_version
 //
 // Numbers are varints, but `store` and `cluster_id` (8 bytes, little-endian, being random). Texts
-// and bounds are a length and bytes. `voters` and `learners` are a count and ids, rising.
+// and bounds are a length and bytes. `voters`, `learners` and `wanted` are a count and ids, rising;
+// `learner` is 0 or 1.
 #pragma once
 
 #include <chrono>
@@ -52,11 +54,16 @@ enum class NodeState : std::uint8_t {
     kDecommissioning = 4,  // gives everything away, to be removed then
     kRemoved = 5,          // has left for good
     kReplaced = 6,         // its data directory was lost, or another node has taken its place
+    kExpected = 7,         // its name is kept for a node that is yet to join
 };
 
-// Whether a node of this state belongs to the cluster. Who does not never comes back under its id.
+// Whether a node of this state has left for good: it never comes back under its id.
+[[nodiscard]] constexpr bool has_left(NodeState state) {
+    return state == NodeState::kRemoved || state == NodeState::kReplaced;
+}
+// Whether a node of this state belongs to the cluster.
 [[nodiscard]] constexpr bool is_member(NodeState state) {
-    return state != NodeState::kRemoved && state != NodeState::kReplaced;
+    return !has_left(state) && state != NodeState::kExpected;
 }
 // "active", "decommissioning", ...
 [[nodiscard]] std::string_view node_state_name(NodeState state);
@@ -64,7 +71,8 @@ enum class NodeState : std::uint8_t {
 struct NodeRecord {
     NodeId id;                // never given to another node again
     std::string name;         // --id; of one member at a time
-    std::uint64_t store = 0;  // drawn when the data directory was made; a wiped node has another
+    std::uint64_t store = 0;  // drawn when the data directory was made; a wiped node has another;
+                              // 0: nobody has joined under this record yet
     // "host:port" as others reach it; empty: not served.
     std::string peer_address;
     std::string http_address;
@@ -73,6 +81,7 @@ struct NodeRecord {
     std::string zone;  // empty: not told
     NodeState state = NodeState::kJoining;
     std::uint32_t protocol_version = 1;  // the highest it spoke when it last joined (wire)
+    bool is_learner = false;  // serves clients, and is given no replicas until it is promoted
 
     friend bool operator==(const NodeRecord&, const NodeRecord&) = default;
 };
@@ -91,6 +100,8 @@ struct ShardRecord {
     std::uint64_t engine = 0;      // as replication numbers them
     std::uint64_t history_ms = 0;  // how long old revisions are kept
     NodeId preferred_leader;       // 0: whoever it is
+    // Where an operator wants the replicas, rising; empty: where placement puts them.
+    std::vector<NodeId> wanted;
 
     [[nodiscard]] bool contains(ByteView key) const noexcept {
         return key >= range_start && (range_end.empty() || key < range_end);
@@ -146,8 +157,8 @@ struct Metadata {
     Status add_row(ByteView key, ByteView stored);
 
     [[nodiscard]] const NodeRecord* find_node(NodeId id) const;
-    // Among members: who was removed or replaced has given its name back.
-    [[nodiscard]] const NodeRecord* find_member(std::string_view name) const;
+    // Whose name it is: a member's, or that of one who is expected. Who has left has given it back.
+    [[nodiscard]] const NodeRecord* find_named(std::string_view name) const;
 };
 
 }  // namespace kvstore::cluster

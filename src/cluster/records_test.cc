@@ -24,6 +24,7 @@ NodeRecord example_node() {
     node.zone = "east";
     node.state = NodeState::kDraining;
     node.protocol_version = 300;
+    node.is_learner = true;
     return node;
 }
 
@@ -39,6 +40,7 @@ ShardRecord example_shard() {
     shard.engine = 2;
     shard.history_ms = 600'000;
     shard.preferred_leader = NodeId(4);
+    shard.wanted = {NodeId(1), NodeId(5)};
     return shard;
 }
 
@@ -67,8 +69,8 @@ TEST(ClusterRecords, SayWhatTheyWereTold) {
 TEST(ClusterRecords, HaveTheLayoutOfTheSpecification) {
     const Bytes expected = Bytes(
         "\x01\xac\x02\x09\x07redis/1\x03"
-        "b\0b\x01m\x03\x01\x04\x84\x07\x01\x02\x02\xc0\xcf\x24\x04",
-        30);
+        "b\0b\x01m\x03\x01\x04\x84\x07\x01\x02\x02\xc0\xcf\x24\x04\x02\x01\x05",
+        33);
 
     EXPECT_EQ(encode_shard(example_shard()), expected);
 }
@@ -110,7 +112,7 @@ TEST(ClusterRecords, OfANodeAreCheckedFieldByField) {
     EXPECT_EQ(refusal([](auto& node) { node.zone.assign(513, 'z'); }), Code::kInvalidArgument);
     EXPECT_EQ(refusal([](auto& node) { node.resp_address.assign(513, 'a'); }),
               Code::kInvalidArgument);
-    EXPECT_EQ(refusal([](auto& node) { node.state = static_cast<NodeState>(7); }),
+    EXPECT_EQ(refusal([](auto& node) { node.state = static_cast<NodeState>(8); }),
               Code::kInvalidArgument);
     EXPECT_EQ(refusal([](auto& node) { node.protocol_version = 0; }), Code::kInvalidArgument);
 }
@@ -138,6 +140,12 @@ TEST(ClusterRecords, OfAShardAreCheckedFieldByField) {
               Code::kInvalidArgument);
     EXPECT_EQ(refusal([](auto& shard) { shard.voters.clear(); }), Code::kInvalidArgument);
     EXPECT_EQ(refusal([](auto& shard) { shard.voters[0] = NodeId(); }), Code::kInvalidArgument);
+    EXPECT_EQ(refusal([](auto& shard) { shard.wanted.clear(); }), Code::kOk);
+    EXPECT_EQ(refusal([](auto& shard) { shard.wanted[0] = NodeId(); }), Code::kInvalidArgument);
+    EXPECT_EQ(refusal([](auto& shard) { shard.wanted = {NodeId(5), NodeId(1)}; }),
+              Code::kInvalidArgument);
+    EXPECT_EQ(refusal([&](auto& shard) { shard.wanted = many(16); }), Code::kOk);
+    EXPECT_EQ(refusal([&](auto& shard) { shard.wanted = many(17); }), Code::kInvalidArgument);
     EXPECT_EQ(refusal([](auto& shard) { shard.voters[0] = NodeId(5); }), Code::kInvalidArgument)
         << "out of order";
     EXPECT_EQ(refusal([](auto& shard) { shard.learners[0] = NodeId(4); }), Code::kInvalidArgument)
@@ -167,11 +175,12 @@ TEST(ClusterRecords, OfTheClusterAreCheckedFieldByField) {
 
 // A number in the bytes may be larger than the field that takes it.
 TEST(ClusterRecords, AreCorruptWhenANumberDoesNotFitItsField) {
-    const auto node_with = [](std::uint64_t state, std::uint64_t protocol) {
+    const auto node_with = [](std::uint64_t state, std::uint64_t protocol, int learner = 0) {
         Bytes stored = encode_node(example_node());
-        stored.resize(stored.size() - 3);  // one byte of state, two of protocol
+        stored.resize(stored.size() - 4);  // one byte of state, two of protocol, one of learner
         put_varint(stored, state);
         put_varint(stored, protocol);
+        stored += static_cast<char>(learner);
         return decode_node(stored).status().code();
     };
     const auto cluster_with = [](std::uint64_t replace_after, std::uint64_t format) {
@@ -186,6 +195,8 @@ TEST(ClusterRecords, AreCorruptWhenANumberDoesNotFitItsField) {
     EXPECT_EQ(node_with(2, 1), Code::kOk);
     EXPECT_EQ(node_with(0x102, 1), Code::kCorruption);
     EXPECT_EQ(node_with(2, kWrapsToOne), Code::kCorruption);
+    EXPECT_EQ(node_with(2, 1, 1), Code::kOk);
+    EXPECT_EQ(node_with(2, 1, 2), Code::kCorruption);
     EXPECT_EQ(cluster_with(30'000, 1), Code::kOk);
     EXPECT_EQ(cluster_with(std::numeric_limits<std::uint64_t>::max(), 1), Code::kCorruption);
     EXPECT_EQ(cluster_with(30'000, kWrapsToOne), Code::kCorruption);
@@ -248,10 +259,13 @@ TEST(ClusterMetadata, LetsANameBeTakenAgainByTheNextNode) {
     metadata.nodes[0].state = NodeState::kReplaced;
     metadata.nodes[1].id = NodeId(8);
 
-    EXPECT_EQ(metadata.find_member("n7"), &metadata.nodes[1]);
+    EXPECT_EQ(metadata.find_named("n7"), &metadata.nodes[1]);
 
     metadata.nodes[1].state = NodeState::kRemoved;
-    EXPECT_EQ(metadata.find_member("n7"), nullptr);
+    EXPECT_EQ(metadata.find_named("n7"), nullptr);
+
+    metadata.nodes[0].state = NodeState::kExpected;
+    EXPECT_EQ(metadata.find_named("n7"), &metadata.nodes[0]) << "kept for who is to come";
 }
 
 TEST(NodeStates, HaveNamesForPeople) {
@@ -261,6 +275,7 @@ TEST(NodeStates, HaveNamesForPeople) {
     EXPECT_EQ(node_state_name(NodeState::kDecommissioning), "decommissioning");
     EXPECT_EQ(node_state_name(NodeState::kRemoved), "removed");
     EXPECT_EQ(node_state_name(NodeState::kReplaced), "replaced");
+    EXPECT_EQ(node_state_name(NodeState::kExpected), "expected");
 }
 
 }  // namespace

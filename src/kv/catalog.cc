@@ -266,7 +266,7 @@ std::vector<std::vector<NodeId>> Kv::Catalog::choose_voters(std::uint32_t replic
     const NodeJudge* const judge = kv_.options_.cluster.judge;
     std::vector<Candidate> candidates;
     for (const NodeRecord& node : view().metadata.nodes) {
-        if (node.state != cluster::NodeState::kActive) {
+        if (node.state != cluster::NodeState::kActive || node.is_learner) {
             continue;
         }
         const auto load = std::ranges::count_if(

@@ -84,6 +84,35 @@ TEST_F(KvConsistency, ALinearizableReadAsksForABarrierEachTime) {
     EXPECT_EQ(find(at(Consistency::kLinearizable)), storage::Lookup::kMustLoad);
 }
 
+// Moving a shard fails no read: the next node is asked, not the client told.
+TEST_F(KvConsistency, AReadWhoseReplicaLeavesMeanwhileAsksTheOthers) {
+    const auto expect_asked = [this](const Status& told) {
+        EXPECT_EQ(told.message(), "there is nobody to ask");
+        group_->has_left = false;
+    };
+    lose_majority();
+    EXPECT_NE(read(at(Consistency::kLinearizable)).status().message(), "there is nobody to ask");
+
+    group_->leaves_in_barrier = true;
+    expect_asked(read(at(Consistency::kLinearizable)).status());
+    expect_asked(run(kv_->get_many(at(Consistency::kLinearizable), behind_, {"k"})).status());
+    expect_asked(run(kv_->scan(at(Consistency::kLinearizable), behind_, {})).status());
+    EXPECT_EQ(group_->barriers, 4);
+}
+
+TEST_F(KvConsistency, AnExcludedNodeAnswersNobodyHoweverWeakly) {
+    kv_->exclude({Code::kUnavailable, "it was removed"});
+
+    EXPECT_EQ(read(at(Consistency::kEventual)).status().message(), "it was removed");
+    EXPECT_EQ(find(at(Consistency::kEventual)), storage::Lookup::kMustLoad);
+    EXPECT_EQ(run(kv_->get_many(at(Consistency::kEventual), real_, {"k"})).status().message(),
+              "it was removed");
+    EXPECT_EQ(run(kv_->scan(at(Consistency::kEventual), real_, {})).status().message(),
+              "it was removed");
+    mvcc::Command command;
+    EXPECT_EQ(run(kv_->execute({}, real_, &command)).status().message(), "it was removed");
+}
+
 TEST_F(KvConsistency, AnEventualReadAsksNobody) {
     lose_majority();
     const auto found = read(at(Consistency::kEventual));
@@ -135,17 +164,6 @@ TEST_F(KvConsistency, AReadThatNobodyConfirmsIsToldHowToSeeWhatIsHere) {
     EXPECT_EQ(refused.code(), Code::kUnavailable);
     EXPECT_EQ(refused.effect(), Effect::kNone);
     EXPECT_THAT(std::string(refused.message()), HasSubstr("?consistency=eventual"));
-}
-
-// As when the shard moves to another node: found by clients that retry nothing.
-TEST_F(KvConsistency, AReadWhoseReplicaLeavesMeanwhileGoesToAnotherNode) {
-    group_->barrier = Status(Code::kUnavailable, "the shard was dropped");
-    group_->leaves_at_barrier = true;
-
-    const Status told = read(at(Consistency::kLinearizable)).status();
-
-    EXPECT_EQ(group_->asked, 1) << told.to_string();
-    EXPECT_THAT(std::string(told.message()), HasSubstr("nobody to ask"));
 }
 
 TEST_F(KvConsistency, AReplicaThatHasFailedShowsNothingAtAnyLevel) {

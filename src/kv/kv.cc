@@ -168,7 +168,7 @@ async::Task<Status> Kv::drop_keyspace(CallContext /*context*/, std::string name)
 
 storage::Lookup Kv::find(Keyspace& keyspace, ByteView key, mvcc::Record* record) {
     // What does not answer is told by get().
-    if (keyspace.is_dropped() || gate_.is_closing()) {
+    if (keyspace.is_dropped() || gate_.is_closing() || !exclusion_.ok()) {
         return storage::Lookup::kMustLoad;
     }
     replication::Group& group = keyspace.shard_of(key)->group();

@@ -292,6 +292,10 @@ public:
     [[nodiscard]] const Options& options() const { return options_; }
     [[nodiscard]] env::Env& env() { return env_; }
 
+    // Refuses every operation from now on with `why`: this node is none of its cluster any more,
+    // and what it holds may be old. Requires: `why` has no effect.
+    void exclude(Status why) { exclusion_ = std::move(why); }
+
     // Refuses new work with kUnavailable and waits for coroutines under way.
     async::Task<void> stop();
 
@@ -371,6 +375,7 @@ private:
     KeyspaceHandle default_;
     bool is_memory_full_ = false;
     env::TimerId memory_timer_;
+    Status exclusion_;  // ok: none
     async::Gate gate_;
 };
 

@@ -5,6 +5,7 @@
 
 #include "kv/inside.h"
 #include "kv/kv.h"
+#include "kv/shard_records.h"
 #include "replication/read_view.h"
 
 namespace kvstore::kv {
@@ -62,9 +63,20 @@ Status check_is_here(const KeyspaceShard& shard) {
     return {};
 }
 
-// Whether other nodes are to be asked: also when the replica left while a read waited for it.
-bool is_elsewhere(const KeyspaceShard& shard) {
-    return !shard.is_gone() && !shard.group().has_replica();
+// Whether other nodes are to be asked. A replica that no record lists is about to go, or, of the
+// system shard, stays behind: its group tells it nothing any more.
+bool is_elsewhere(const Kv& kv, const KeyspaceShard& shard) {
+    if (shard.is_gone()) {
+        return false;
+    }
+    if (!shard.group().has_replica()) {
+        return true;
+    }
+    const cluster::Directory* const directory = kv.options().cluster.directory;
+    const cluster::ShardRecord* const record =
+        directory != nullptr ? directory->view()->map->find(shard.id()) : nullptr;
+    return record != nullptr && !lists(record->voters, kv.self()) &&
+           !lists(record->learners, kv.self());
 }
 
 // A read that cannot be made sure of is told what it may do instead.
@@ -110,6 +122,27 @@ async::Task<Status> begin_read(env::Env* env,
     co_return check_replica(shard->group());
 }
 
+enum class Place : std::uint8_t { kHere, kElsewhere };
+
+// Where to read. A replica that leaves this node while it is waited for fails nobody: the others
+// are asked then.
+// Errors: as begin_read().
+async::Task<Result<Place>> find_place(Kv* kv,
+                                      const CallContext* context,
+                                      ShardHandle shard,
+                                      Revision as_of = {}) {
+    if (!is_elsewhere(*kv, *shard)) {
+        const Status ready = co_await begin_read(&kv->env(), context, shard, as_of);
+        if (ready.ok()) {
+            co_return Place::kHere;
+        }
+        if (!is_elsewhere(*kv, *shard)) {
+            co_return ready;
+        }
+    }
+    co_return Place::kElsewhere;
+}
+
 using MaybeRecord = std::optional<OwnedRecord>;
 
 constexpr std::size_t kAnySize = ~std::size_t{0};
@@ -133,7 +166,7 @@ storage::Lookup Kv::find(const CallContext& context,
                          ByteView key,
                          mvcc::Record* record) {
     // What does not answer is told by get().
-    if (keyspace.is_dropped() || gate_.is_closing()) {
+    if (keyspace.is_dropped() || gate_.is_closing() || !exclusion_.ok()) {
         return storage::Lookup::kMustLoad;
     }
     const ShardId id = keyspace.shard_of(key)->id();
@@ -160,8 +193,8 @@ async::Task<Result<std::optional<OwnedRecord>>> Kv::get_in(CallContext context,
                                                            ShardHandle shard,
                                                            Bytes key,
                                                            Revision as_of) {
-    const Status begun = co_await begin_read(&env_, &context, shard, as_of);
-    if (is_elsewhere(*shard)) {
+    KVSTORE_CO_TRY(const Place place, co_await find_place(this, &context, shard, as_of));
+    if (place == Place::kElsewhere) {
         std::vector<Bytes> keys;
         keys.push_back(std::move(key));
         auto asked = co_await ask_for_keys(
@@ -169,7 +202,6 @@ async::Task<Result<std::optional<OwnedRecord>>> Kv::get_in(CallContext context,
         KVSTORE_CO_TRY(Records records, std::move(asked));
         co_return std::move(records.front());
     }
-    KVSTORE_CO_CHECK_OK(begun);
     const ShardId id = shard->id();
     if (as_of != Revision()) {
         auto find = [&key, as_of](storage::View* view) -> Result<MaybeRecord> {
@@ -211,8 +243,8 @@ async::Task<Result<std::optional<OwnedRecord>>> Kv::get_in(CallContext context,
     const Revision revision = state.state().revision;
     gate.leave();
     if (!loaded.ok()) {
-        if (loaded.status().code() == Code::kCorruption && !keyspace->is_dropped()) {
-            keyspace->group().note_damage(loaded.status());
+        if (loaded.status().code() == Code::kCorruption && !shard->is_gone()) {
+            shard->group().note_damage(loaded.status());
         }
         co_return loaded.status();
     }
@@ -224,12 +256,11 @@ async::Task<Result<Kv::Records>> Kv::get_many_in(CallContext context,
                                                  ShardHandle shard,
                                                  std::vector<Bytes> keys,
                                                  std::size_t values_bytes_max) {
-    const Status begun = co_await begin_read(&env_, &context, shard);
-    if (is_elsewhere(*shard)) {
+    KVSTORE_CO_TRY(const Place place, co_await find_place(this, &context, shard));
+    if (place == Place::kElsewhere) {
         co_return co_await ask_for_keys(
             std::move(context), std::move(shard), std::move(keys), Revision(), values_bytes_max);
     }
-    KVSTORE_CO_CHECK_OK(begun);
     const std::uint64_t now = now_ms();
     auto find = [&keys, now, values_bytes_max](storage::View* view) -> Result<Records> {
         Records records;
@@ -268,11 +299,10 @@ async::Task<Result<Kv::Records>> Kv::get_many_in(CallContext context,
 async::Task<Result<mvcc::ScanPage>> Kv::scan_in(CallContext context,
                                                 ShardHandle shard,
                                                 mvcc::ScanRequest request) {
-    const Status begun = co_await begin_read(&env_, &context, shard, request.as_of);
-    if (is_elsewhere(*shard)) {
+    KVSTORE_CO_TRY(const Place place, co_await find_place(this, &context, shard, request.as_of));
+    if (place == Place::kElsewhere) {
         co_return co_await ask_for_page(std::move(context), std::move(shard), std::move(request));
     }
-    KVSTORE_CO_CHECK_OK(begun);
     if (request.now_ms == 0) {
         request.now_ms = now_ms();
     }
@@ -294,7 +324,7 @@ async::Task<Result<std::optional<OwnedRecord>>> Kv::get(CallContext context,
                                                         KeyspaceHandle keyspace,
                                                         Bytes key,
                                                         Revision as_of) {
-    const Inside inside(gate_);
+    const Inside inside(gate_, exclusion_);
     KVSTORE_CO_CHECK_OK(inside.status());
     KVSTORE_CO_CHECK_OK(check_keyspace(*keyspace));
     ShardHandle shard = keyspace->shard_of(key);
@@ -336,7 +366,7 @@ async::Task<Result<std::vector<std::optional<OwnedRecord>>>> Kv::get_many(
     KeyspaceHandle keyspace,
     std::vector<Bytes> keys,
     std::size_t values_bytes_max) {
-    const Inside inside(gate_);
+    const Inside inside(gate_, exclusion_);
     KVSTORE_CO_CHECK_OK(inside.status());
     KVSTORE_CO_CHECK_OK(check_keyspace(*keyspace));
     if (keyspace->shards().size() == 1) {
@@ -384,7 +414,7 @@ async::Task<Result<std::vector<std::optional<OwnedRecord>>>> Kv::get_many(
 async::Task<Result<mvcc::ScanPage>> Kv::scan(CallContext context,
                                              KeyspaceHandle keyspace,
                                              mvcc::ScanRequest request) {
-    const Inside inside(gate_);
+    const Inside inside(gate_, exclusion_);
     KVSTORE_CO_CHECK_OK(inside.status());
     KVSTORE_CO_CHECK_OK(check_keyspace(*keyspace));
     if (keyspace->shards().size() == 1) {
@@ -431,15 +461,15 @@ async::Task<Result<mvcc::ScanPage>> Kv::scan(CallContext context,
 }
 
 async::Task<Result<std::uint64_t>> Kv::count_keys(CallContext context, KeyspaceHandle keyspace) {
-    const Inside inside(gate_);
+    const Inside inside(gate_, exclusion_);
     KVSTORE_CO_CHECK_OK(inside.status());
     KVSTORE_CO_CHECK_OK(check_keyspace(*keyspace));
     const std::vector<ShardHandle> shards = keyspace->shards();
     std::uint64_t count = 0;
     for (std::size_t at = 0; at < shards.size(); ++at) {
         const ShardHandle shard = shards[at];
-        const Status begun = co_await begin_read(&env_, &context, shard);
-        if (is_elsewhere(*shard)) {
+        KVSTORE_CO_TRY(const Place place, co_await find_place(this, &context, shard));
+        if (place == Place::kElsewhere) {
             mvcc::ScanRequest request;
             request.count_only = true;
             auto asked = co_await ask_for_page(context, shard, std::move(request));
@@ -447,7 +477,6 @@ async::Task<Result<std::uint64_t>> Kv::count_keys(CallContext context, KeyspaceH
             count += page.count;
             continue;
         }
-        KVSTORE_CO_CHECK_OK(begun);
         count += shard->group().shard().state().key_count;
     }
     co_return count;

@@ -214,6 +214,7 @@ Status Kv::submit(const Keyspace& keyspace,
     if (gate_.is_closing()) {
         return stopping_status();
     }
+    KVSTORE_CHECK_OK(exclusion_);
     KVSTORE_TRY(KeyspaceShard* const routed, keyspace.route(operation));
     if (shard != nullptr) {
         *shard = routed->id();
@@ -228,6 +229,7 @@ Status Kv::submit(const Keyspace& keyspace,
     if (gate_.is_closing()) {
         return stopping_status();
     }
+    KVSTORE_CHECK_OK(exclusion_);
     KVSTORE_TRY(KeyspaceShard* const routed, keyspace.route(command));
     if (shard != nullptr) {
         *shard = routed->id();
@@ -281,7 +283,7 @@ Status Kv::submit_in(const Keyspace& keyspace,
 async::Task<Result<CommandOutcome>> Kv::execute(CallContext context,
                                                 KeyspaceHandle keyspace,
                                                 const mvcc::Command* command) {
-    const Inside inside(gate_);
+    const Inside inside(gate_, exclusion_);
     KVSTORE_CO_CHECK_OK(inside.status());
     if (context.deadline.has_passed(env_.clock.now())) {
         co_return Status(Code::kDeadlineExceeded, "the deadline has passed; nothing was done");
@@ -299,7 +301,7 @@ async::Task<Result<CommandOutcome>> Kv::execute(CallContext context,
 
 async::Task<Result<BatchOutcome>> Kv::execute_batch(
     CallContext context, KeyspaceHandle keyspace, const std::vector<mvcc::Operation>* operations) {
-    const Inside inside(gate_);
+    const Inside inside(gate_, exclusion_);
     KVSTORE_CO_CHECK_OK(inside.status());
     if (context.deadline.has_passed(env_.clock.now())) {
         co_return Status(Code::kDeadlineExceeded, "the deadline has passed; nothing was done");

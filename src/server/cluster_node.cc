@@ -226,7 +226,8 @@ Status ClusterNode::judge(const wire::Hello& hello) const {
         }
     }
     const std::string node = "node " + std::to_string(hello.node.value());
-    if (record != nullptr && !cluster::is_member(record->state)) {
+    // Who has joined may be known here as expected still.
+    if (record != nullptr && cluster::has_left(record->state)) {
         return {Code::kConflict,
                 node + " is no member any more (" +
                     std::string(cluster::node_state_name(record->state)) +
@@ -362,23 +363,30 @@ void ClusterNode::start(replication::Host& host, kv::Kv& kv, cluster::NodeFacts 
     gossip_ = std::make_unique<cluster::Gossip>(
         env_, *transport_, self(), cluster::GossipOptions(), listener);
     actor_ = std::make_unique<replication::HostShardActor>(host);
-    members_ =
-        std::make_unique<cluster::Members>(cluster::Members::Parts{.env = env_,
-                                                                   .transport = *transport_,
-                                                                   .directory = directory_,
-                                                                   .actor = *actor_,
-                                                                   .self = self(),
-                                                                   .facts = std::move(mine),
-                                                                   .liveness = [this](NodeId node) {
-                                                                       return liveness(node);
-                                                                   }});
+    members_ = std::make_unique<cluster::Members>(cluster::Members::Parts{
+        .env = env_,
+        .transport = *transport_,
+        .directory = directory_,
+        .actor = *actor_,
+        .self = self(),
+        .facts = std::move(mine),
+        .liveness = [this](NodeId node) { return liveness(node); },
+        .on_excluded =
+            [this](const Status& why) {
+                kv_->exclude({Code::kUnavailable, std::string(why.message())});
+            }});
     members_->set_store(&kv.metadata());
     cluster::ControllerOptions options;
-    options.factor_of = [](std::string_view keyspace, const cluster::SystemRows& rows) {
-        return kv::replication_factor_of(keyspace, rows);
-    };
+    options.factor_of = &kv::replication_factor_of;
     controller_ = std::make_unique<cluster::Controller>(
         env_, kv.metadata(), *members_, *gossip_, self(), std::move(options));
+    administration_ = std::make_unique<cluster::ClusterAdministration>(
+        cluster::ClusterAdministration::Parts{.env = env_,
+                                              .store = kv.metadata(),
+                                              .members = *members_,
+                                              .gossip = *gossip_,
+                                              .self = self(),
+                                              .factor_of = &kv::replication_factor_of});
     // Founders reach each other before there are records.
     for (const Founder& founder : founders_) {
         if (founder.number != self() && founder.address.port != 0) {
@@ -506,6 +514,7 @@ async::Task<void> ClusterNode::give_leaders_away() {
     if (actor_ == nullptr) {
         co_return;
     }
+    administration_->stop_waiting();
     const async::Deadline deadline{.at = env_.clock.now() + kHandOverPatience};
     for (const cluster::LedShard& shard : led_with_others()) {
         const auto heir = std::ranges::find_if(

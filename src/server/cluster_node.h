@@ -12,6 +12,7 @@
 #include "async/sync.h"
 #include "async/task.h"
 #include "base/status.h"
+#include "cluster/administration.h"
 #include "cluster/controller.h"
 #include "cluster/directory.h"
 #include "cluster/gossip.h"
@@ -75,6 +76,8 @@ public:
     async::Task<void> stop_transport();
 
     [[nodiscard]] bool is_usable(NodeId node) const override;
+    // Requires: start().
+    [[nodiscard]] cluster::Administration& administration() { return *administration_; }
     [[nodiscard]] const cluster::Controller* controller() const { return controller_.get(); }
 
 private:
@@ -113,6 +116,7 @@ private:
     std::unique_ptr<cluster::Gossip> gossip_;
     std::unique_ptr<cluster::Members> members_;
     std::unique_ptr<cluster::Controller> controller_;
+    std::unique_ptr<cluster::ClusterAdministration> administration_;
     Bytes saved_members_;
     bool is_saving_ = false;
     bool is_stopping_ = false;

@@ -126,6 +126,24 @@ async::Task<Status> Node::open_storage() {
     co_return Status();
 }
 
+kv::Administration& Node::administration() {
+    if (cluster_ != nullptr) {
+        return cluster_->administration();
+    }
+    if (alone_ == nullptr) {
+        cluster::NodeRecord self;
+        self.id = directory_.number;
+        self.name = config_.id;
+        self.store = directory_.store;
+        self.zone = config_.zone;
+        self.http_address = http_listener_->local().to_string();
+        self.grpc_address = grpc_listener_->local().to_string();
+        self.resp_address = resp_listener_->local().to_string();
+        alone_ = std::make_unique<kv::AloneAdministration>(*kv_, std::move(self));
+    }
+    return *alone_;
+}
+
 void Node::make_front_ends(Callback<void()> on_shutdown) {
     rest::NodeFacts facts;
     facts.node_id = directory_.node_id;
@@ -137,7 +155,7 @@ void Node::make_front_ends(Callback<void()> on_shutdown) {
     facts.resp_address = resp_listener_->local().to_string();
     facts.started = started_;
     rest_ = std::make_unique<rest::RestService>(
-        *kv_, registry_, std::move(facts), [this] { return ready_checks(); });
+        *kv_, registry_, std::move(facts), [this] { return ready_checks(); }, administration());
 
     http::ServerOptions http_options;
     http_options.connections_max = config_.connections_max;

@@ -14,6 +14,7 @@
 #include "frontend/resp/server.h"
 #include "frontend/rest/service.h"
 #include "http/server.h"
+#include "kv/administration.h"
 #include "kv/kv.h"
 #include "metrics/registry.h"
 #include "replication/host.h"
@@ -64,6 +65,7 @@ private:
     async::Task<Status> open(Callback<void()> on_shutdown);
     [[nodiscard]] bool is_alone() const;
     async::Task<Status> open_storage();
+    kv::Administration& administration();
     void make_front_ends(Callback<void()> on_shutdown);
     Status listen();
     void add_metrics();
@@ -77,6 +79,7 @@ private:
     std::unique_ptr<ClusterNode> cluster_;  // null: alone
     std::unique_ptr<replication::Host> host_;
     std::unique_ptr<kv::Kv> kv_;
+    std::unique_ptr<kv::Administration> alone_;  // null: of a cluster
     std::unique_ptr<rest::RestService> rest_;
     std::unique_ptr<http::Server> http_;
     std::unique_ptr<resp::RespServer> resp_;

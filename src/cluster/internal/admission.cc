@@ -43,7 +43,7 @@ Result<const NodeRecord*> find_by_store(const Metadata& metadata, const NodeFact
     if (found == metadata.nodes.end()) {
         return nullptr;
     }
-    if (!is_member(found->state)) {
+    if (has_left(found->state)) {
         return Status(Code::kConflict,
                       "this data directory was that of " + called(*found) + ", which was " +
                           std::string(node_state_name(found->state)) +
@@ -84,7 +84,18 @@ Result<Admission> judge_newcomer(const ClusterView& view,
         admission.id = known->id;
         return admission;
     }
-    if (const NodeRecord* holder = view.metadata.find_member(facts.name); holder != nullptr) {
+    const NodeRecord* const holder = view.metadata.find_named(facts.name);
+    if (holder != nullptr && holder->state == NodeState::kExpected) {
+        NodeRecord expected = updated(*holder, facts);
+        expected.store = facts.store;
+        expected.state = NodeState::kJoining;
+        admission.id = holder->id;
+        admission.changes.push_back({.key = node_key(holder->id),
+                                     .value = encode_node(expected),
+                                     .expected = view.rows.find(node_key(holder->id))});
+        return admission;
+    }
+    if (holder != nullptr) {
         if (liveness(holder->id) != Liveness::kDead) {
             return Status(Code::kConflict,
                           "the name " + facts.name + " is that of " + called(*holder) +
@@ -113,7 +124,7 @@ Result<Admission> judge_announcement(const ClusterView& view, NodeId id, const N
         return Status(Code::kNotFound,
                       "there is no node " + std::to_string(id.value()) + " in this cluster");
     }
-    if (!is_member(record->state)) {
+    if (has_left(record->state)) {
         return Status(Code::kConflict,
                       called(*record) + " was " + std::string(node_state_name(record->state)) +
                           " and cannot come back; start it with an empty data directory");

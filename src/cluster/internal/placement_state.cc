@@ -18,7 +18,7 @@ NodeView view_of(const PlacementNode& node, MonotonicTime now, Duration replace_
     view.is_alive = is_member && node.liveness == Liveness::kAlive;
     view.is_dead = is_dead || !is_member;
     view.may_stay = is_member && node.state != NodeState::kDecommissioning && !is_given_up;
-    view.may_take = node.state == NodeState::kActive && view.is_alive;
+    view.may_take = node.state == NodeState::kActive && view.is_alive && !node.is_learner;
     view.may_lead = view.may_take;
     return view;
 }
@@ -129,9 +129,8 @@ PlacementState make_placement_state(const PlacementInput& input, const Placement
         view.zone = static_cast<std::size_t>(
             std::distance(labels.begin(), labels.find(std::string_view(node.zone))));
         nodes.emplace(node.id, view);
-        if (node.state == NodeState::kActive || node.state == NodeState::kDraining) {
-            ++state.member_count;
-        }
+        const bool stays = node.state == NodeState::kActive || node.state == NodeState::kDraining;
+        state.member_count += stays && !node.is_learner ? 1 : 0;
     }
     add_unknown_nodes(input, nodes);
     for (const auto& [id, view] : nodes) {

@@ -36,6 +36,7 @@ struct ShardView {
     NodeIndex leader = kNoNode;  // where one is known, on a live node
     bool can_change = false;     // it has a leader and a live majority, and nothing under way
     bool has_action = false;
+    bool is_fixed = false;  // its target is what an operator wants
 
     [[nodiscard]] bool is_voter(NodeIndex node) const;
     [[nodiscard]] bool is_member(NodeIndex node) const;

@@ -31,12 +31,16 @@ public:
 
     void choose(ShardView& shard) {
         const std::size_t size = target_size(shard);
-        keep(shard);
-        while (shard.target.size() > size) {
-            erase(shard.target, worst(shard));
+        shard.target = wanted(shard);
+        shard.is_fixed = !shard.target.empty();
+        if (!shard.is_fixed) {
+            keep(shard);
+            while (shard.target.size() > size) {
+                erase(shard.target, worst(shard));
+            }
+            fill(shard, size);
+            hold(shard, size);
         }
-        fill(shard, size);
-        hold(shard, size);
         KVSTORE_ASSERT(shard.target.size() == size);
         for (const auto* members : {&shard.voters, &shard.learners}) {
             for (const NodeIndex member : *members) {
@@ -61,6 +65,29 @@ private:
         const std::uint32_t factor =
             effective_factor(shard.shard->replication_factor, state_.member_count);
         return effective_factor(factor, available);
+    }
+
+    // Where an operator wants the shard; nothing while that cannot be.
+    [[nodiscard]] std::vector<NodeIndex> wanted(const ShardView& shard) const {
+        const std::vector<NodeId>& ids = shard.shard->wanted;
+        std::vector<NodeIndex> nodes;
+        for (NodeIndex at = 0; at < state_.nodes.size(); ++at) {
+            const NodeView& node = state_.nodes[at];
+            if (std::ranges::find(ids, node.id) == ids.end()) {
+                continue;
+            }
+            // A copy that is begun waits for nobody who is dead.
+            const bool may_hold = shard.is_member(at)
+                                      ? node.may_stay && (shard.is_voter(at) || !node.is_dead)
+                                      : node.may_take;
+            if (may_hold) {
+                nodes.push_back(at);
+            }
+        }
+        const std::size_t factor =
+            effective_factor(shard.shard->replication_factor, state_.member_count);
+        const bool can_be = nodes.size() == ids.size() && nodes.size() == factor;
+        return can_be ? nodes : std::vector<NodeIndex>();
     }
 
     static void add(ShardView& shard, NodeIndex node) { shard.target.push_back(node); }
@@ -163,6 +190,9 @@ public:
         }
         zone_total_ = zones.size();
         for (ShardView& shard : state_.shards) {
+            if (shard.is_fixed) {
+                continue;
+            }
             if (!shard.is_settled()) {
                 undecided_.push_back(&shard);
                 continue;
@@ -181,7 +211,7 @@ public:
         }
         bool has_gained = false;
         for (ShardView& shard : state_.shards) {
-            while (budget_ > 0 && shard.is_settled() && gain_zone(shard)) {
+            while (budget_ > 0 && !shard.is_fixed && shard.is_settled() && gain_zone(shard)) {
                 has_gained = true;
             }
         }

@@ -26,12 +26,14 @@ GossipOptions gossip_options() {
     return options;
 }
 
+std::uint32_t factor_of(std::string_view keyspace, const SystemRows& /*rows*/) {
+    return keyspace == "system" ? kSystemReplicationFactor : 3U;
+}
+
 ControllerOptions controller_options() {
     ControllerOptions options;
     options.interval = milliseconds(200);
-    options.factor_of = [](std::string_view keyspace, const SystemRows& /*rows*/) {
-        return keyspace == "system" ? kSystemReplicationFactor : 3U;
-    };
+    options.factor_of = &factor_of;
     return options;
 }
 
@@ -61,7 +63,9 @@ MemberNode::MemberNode(env::Env& env,
                        std::uint64_t incarnation,
                        SystemRows rows)
     : self(id),
-      transport(rpc::Transport::make(env, transport_options(id, facts, incarnation), {})),
+      transport(rpc::Transport::make(env,
+                                     transport_options(id, facts, incarnation),
+                                     [this](const wire::Hello& hello) { return judge(hello); })),
       store(env, truth, id),
       shards(env, truth, id),
       gossip(env, *transport, id, gossip_options(), this),
@@ -79,6 +83,12 @@ MemberNode::MemberNode(env::Env& env,
                        return is_dead ? Liveness::kDead : Liveness::kAlive;
                    }}),
       controller(env, store, members, gossip, id, controller_options()),
+      administration({.env = env,
+                      .store = store,
+                      .members = members,
+                      .gossip = gossip,
+                      .self = id,
+                      .factor_of = &factor_of}),
       truth_(truth) {
     KVSTORE_ASSERT(transport->listen(address_of(facts)).ok());
     members.set_store(&store);
@@ -103,6 +113,15 @@ void MemberNode::on_node_state(NodeId /*node*/, const NodeLiveness& /*liveness*/
 
 void MemberNode::on_map_version(MapVersion version, NodeId from) {
     members.on_map_version(version, from);
+}
+
+// Who has left is refused, as by the real node.
+Status MemberNode::judge(const wire::Hello& hello) const {
+    const NodeRecord* record = directory.view()->metadata.find_node(hello.node);
+    if (record != nullptr && has_left(record->state)) {
+        return {Code::kConflict, "no member any more"};
+    }
+    return {};
 }
 
 void MemberNode::follow(const ClusterView& view) {

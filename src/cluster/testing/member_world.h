@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "cluster/administration.h"
 #include "cluster/controller.h"
 #include "cluster/directory.h"
 #include "cluster/gossip.h"
@@ -40,11 +41,13 @@ public:
     Gossip gossip;
     Members members;
     Controller controller;
+    ClusterAdministration administration;
     std::set<ShardId> replicas;
 
 private:
     void on_node_state(NodeId node, const NodeLiveness& liveness) override;
     void on_map_version(MapVersion version, NodeId from) override;
+    [[nodiscard]] Status judge(const wire::Hello& hello) const;
     void follow(const ClusterView& view);
 
     ClusterTruth& truth_;

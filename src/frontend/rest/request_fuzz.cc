@@ -42,8 +42,12 @@ constexpr std::array<std::string_view, 8> kBodies = {
     "POST /v1/keyspaces",
     "POST /Set",
 };
-constexpr std::array<std::string_view, 4> kTargets = {
-    "GET /v1/keys?", "GET /v1/keys/", "PUT /v1/keys/", "GET /kvstore?"};
+constexpr std::array<std::string_view, 6> kTargets = {"GET /v1/keys?",
+                                                      "GET /v1/keys/",
+                                                      "PUT /v1/keys/",
+                                                      "GET /kvstore?",
+                                                      "POST /v1/cluster/members/",
+                                                      "DELETE /v1/cluster/members/"};
 
 struct Received {
     kvstore::env::Connection* connection = nullptr;
@@ -82,10 +86,16 @@ public:
                                   kvstore::kv::Kv::open(&machine_.env(), host_.get(), kv_options));
         KVSTORE_ASSERT(kv.ok());
         kv_ = *std::move(kv);
+        kvstore::cluster::NodeRecord self;
+        self.id = kvstore::NodeId(1);
+        self.name = "n1";
+        administration_ = std::make_unique<kvstore::kv::AloneAdministration>(*kv_, std::move(self));
         service_ = std::make_unique<kvstore::rest::RestService>(
-            *kv_, registry_, kvstore::rest::NodeFacts{}, [] {
-                return std::vector<kvstore::rest::ReadyCheck>();
-            });
+            *kv_,
+            registry_,
+            kvstore::rest::NodeFacts{},
+            [] { return std::vector<kvstore::rest::ReadyCheck>(); },
+            *administration_);
         server_ = std::make_unique<kvstore::http::Server>(
             machine_.env(), *service_, kvstore::http::ServerOptions{});
         auto listener = machine_.env().network.listen(
@@ -101,6 +111,7 @@ public:
         world_.block_on(machine_, server_->stop());
         server_.reset();
         service_.reset();
+        administration_.reset();
         world_.block_on(machine_, kv_->stop());
         kv_.reset();
         (void)world_.block_on(machine_, host_->stop());
@@ -137,6 +148,7 @@ private:
     kvstore::metrics::Registry registry_;
     std::unique_ptr<kvstore::replication::Host> host_;
     std::unique_ptr<kvstore::kv::Kv> kv_;
+    std::unique_ptr<kvstore::kv::Administration> administration_;
     std::unique_ptr<kvstore::rest::RestService> service_;
     std::unique_ptr<kvstore::http::Server> server_;
     std::unique_ptr<kvstore::env::Listener> listener_;

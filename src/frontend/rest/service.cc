@@ -47,6 +47,17 @@ const std::vector<RestService::Route>& RestService::routes() {
         {kGet, "/v1/keyspaces/", true, &S::get_keyspace},
         {kPatch, "/v1/keyspaces/", true, &S::change_keyspace},
         {kDelete, "/v1/keyspaces/", true, &S::drop_keyspace},
+        {kGet, "/v1/cluster/members", false, &S::list_members},
+        {kPost, "/v1/cluster/members", false, &S::add_member},
+        {kPost, "/v1/cluster/members/", true, &S::change_member, "/drain"},
+        {kPost, "/v1/cluster/members/", true, &S::change_member, "/undrain"},
+        {kPost, "/v1/cluster/members/", true, &S::change_member, "/decommission"},
+        {kPost, "/v1/cluster/members/", true, &S::change_member, "/recommission"},
+        {kPost, "/v1/cluster/members/", true, &S::change_member, "/promote"},
+        {kDelete, "/v1/cluster/members/", true, &S::remove_member},
+        {kGet, "/v1/cluster/shards", false, &S::list_shards},
+        {kPost, "/v1/cluster/shards/", true, &S::move_shard, "/move"},
+        {kPost, "/v1/cluster/shards/", true, &S::lead_shard, "/leader"},
         {kGet, "/v1/status", false, &S::show_status},
         {kPost, "/v1/admin/save", false, &S::save},
         {kPost, "/v1/admin/compact", false, &S::compact},
@@ -67,11 +78,13 @@ const std::vector<RestService::Route>& RestService::routes() {
 RestService::RestService(kv::Kv& kv,
                          metrics::Registry& registry,
                          NodeFacts facts,
-                         Callback<std::vector<ReadyCheck>()> ready)
+                         Callback<std::vector<ReadyCheck>()> ready,
+                         kv::Administration& administration)
     : kv_(kv),
       registry_(registry),
       facts_(std::move(facts)),
       ready_(std::move(ready)),
+      administration_(administration),
       measured_{
           .requests = registry.add_counter(
               "kvstore_requests_total", "Requests answered, by protocol.", {{"protocol", "http"}}),

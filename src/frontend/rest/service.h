@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "http/message.h"
 #include "http/server.h"
+#include "kv/administration.h"
 #include "kv/kv.h"
 #include "metrics/registry.h"
 
@@ -41,7 +42,8 @@ public:
     RestService(kv::Kv& kv,
                 metrics::Registry& registry,
                 NodeFacts facts,
-                Callback<std::vector<ReadyCheck>()> ready);
+                Callback<std::vector<ReadyCheck>()> ready,
+                kv::Administration& administration);
 
     bool try_handle(const http::Request& request, http::Response& response) override;
     async::Task<http::Response> handle(http::Request request) override;
@@ -82,6 +84,18 @@ private:
     async::Task<http::Response> change_keyspace(http::Request request);
     async::Task<http::Response> drop_keyspace(http::Request request);
 
+    // ---- the cluster ----
+    async::Task<http::Response> list_members(http::Request request);
+    async::Task<http::Response> add_member(http::Request request);
+    async::Task<http::Response> change_member(http::Request request);
+    async::Task<http::Response> remove_member(http::Request request);
+    async::Task<http::Response> change_member_at(http::Request request,
+                                                 std::string suffix,
+                                                 kv::MemberChange change);
+    async::Task<http::Response> list_shards(http::Request request);
+    async::Task<http::Response> move_shard(http::Request request);
+    async::Task<http::Response> lead_shard(http::Request request);
+
     // ---- the node ----
     async::Task<http::Response> show_status(http::Request request);
     async::Task<http::Response> show_metrics(http::Request request);
@@ -104,6 +118,7 @@ private:
     metrics::Registry& registry_;
     NodeFacts facts_;
     Callback<std::vector<ReadyCheck>()> ready_;
+    kv::Administration& administration_;
     Measured measured_;
 };
 

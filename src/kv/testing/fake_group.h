@@ -18,17 +18,16 @@ public:
     Status propose(const mvcc::Command& command, replication::Proposal* proposal) override {
         return real_.propose(command, proposal);
     }
-    [[nodiscard]] bool has_replica() const override { return has_replica_; }
+    [[nodiscard]] bool has_replica() const override { return !has_left; }
     async::Task<Result<Bytes>> ask(Bytes /*request*/,
                                    replication::AskWhom /*whom*/,
                                    async::Deadline /*deadline*/) override {
-        ++asked;
         co_return Status(Code::kUnavailable, "there is nobody to ask");
     }
     [[nodiscard]] bool can_read_now() const override { return false; }
     async::Task<Status> read_barrier(async::Deadline /*deadline*/) override {
         ++barriers;
-        has_replica_ = has_replica_ && !leaves_at_barrier;
+        has_left = leaves_in_barrier;
         co_return barrier;
     }
     [[nodiscard]] Duration staleness() const override { return stale; }
@@ -45,8 +44,8 @@ public:
 
     Status barrier;
     int barriers = 0;  // that were asked for
-    bool leaves_at_barrier = false;
-    int asked = 0;  // questions to other nodes
+    bool leaves_in_barrier = false;
+    bool has_left = false;
     Duration stale = Duration::max();
     Revision waited_for;
     async::Deadline waited_until;
@@ -54,7 +53,6 @@ public:
 
 private:
     replication::Group& real_;
-    bool has_replica_ = true;
     async::OneShot<Status> told_;
 };
 

@@ -68,11 +68,20 @@ RestFixture::RestFixture() {
 
 RestFixture::~RestFixture() {
     service_.reset();
+    administration_.reset();
 }
 
 void RestFixture::start() {
     must_open();
-    service_ = std::make_unique<RestService>(*kv_, registry_, facts_, [this] { return checks_; });
+    if (administration_ == nullptr) {
+        cluster::NodeRecord self;
+        self.id = NodeId(1);
+        self.name = facts_.node_id;
+        self.http_address = facts_.http_address;
+        administration_ = std::make_unique<kv::AloneAdministration>(*kv_, std::move(self));
+    }
+    service_ = std::make_unique<RestService>(
+        *kv_, registry_, facts_, [this] { return checks_; }, *administration_);
 }
 
 Answer RestFixture::call(http::Method method,

@@ -12,6 +12,7 @@
 
 #include "frontend/rest/service.h"
 #include "http/message.h"
+#include "kv/administration.h"
 #include "kv/testing/kv_fixture.h"
 #include "metrics/registry.h"
 
@@ -40,6 +41,7 @@ protected:
     ~RestFixture() override;
 
     // Opens the store with `options_`; a test calls it to change them, the first call() otherwise.
+    // Without an administration_ by then, the node is alone.
     void start();
 
     // `target` as it stands in a request line.
@@ -69,6 +71,7 @@ protected:
     metrics::Registry registry_;
     NodeFacts facts_;
     std::vector<ReadyCheck> checks_;
+    std::unique_ptr<kv::Administration> administration_;
     std::unique_ptr<RestService> service_;
 };
 
