@@ -4,6 +4,7 @@
 import argparse
 import sys
 
+import dev_bench
 import dev_build
 import dev_chaos
 import dev_ci
@@ -11,11 +12,11 @@ import dev_coverage
 import dev_lint
 import dev_new
 import dev_raft
-import dev_run
 import dev_setup
 import dev_sim
 import dev_stats
 import dev_test
+import dev_tour
 from dev_common import Counts, Failure
 
 
@@ -58,8 +59,8 @@ def parser():
     add = command("bench", "compare with peers, or run one benchmark")
     add.add_argument("name", nargs="?")
     add.add_argument("arguments", nargs="*", help="handed on to it")
-    add = command("run", "build and run the server in ./data, in the foreground")
-    add.add_argument("arguments", nargs="*", help="further flags of kvstore server")
+    add = command("run", "build, start three nodes, show them at work and through a failover")
+    add.add_argument("arguments", nargs="*", help="further flags of kvstore demo")
     add = command("coverage", "how much of a module its own tests reach")
     add.add_argument("module")
     add.add_argument("--min", type=float, default=0, help="fail below so many percent of lines")
@@ -113,9 +114,9 @@ def dispatch(options):
             repeat=options.repeat,
         )  # fmt: skip
     if command == "run":
-        return dev_run.serve(options.arguments)
+        return dev_tour.serve(options.arguments)
     if command == "bench":
-        return dev_run.bench(options.name, options.arguments)
+        return dev_bench.bench(options.name, options.arguments)
     actions = {
         "setup": lambda: None,
         "lint": lambda: lint(options),

@@ -10,6 +10,7 @@
 #include "base/parse.h"
 #include "cli/client_command.h"
 #include "cli/compact_command.h"
+#include "cli/demo_command.h"
 #include "cli/exit_code.h"
 #include "cli/output.h"
 #include "cli/server_command.h"
@@ -37,8 +38,12 @@ ExitCode run_client(const Words& arguments) {
     return run_client_command(command(), arguments);
 }
 
-constexpr std::array<Command, 23> kCommands{{
+constexpr std::array<Command, 24> kCommands{{
     {.name = "server", .aliases = "", .help = "start a node", .run = run_server},
+    {.name = "demo",
+     .aliases = "",
+     .help = "three nodes on this machine, and what to try",
+     .run = run_demo},
     {.name = "shell", .aliases = "", .help = "PUT, GET, REMOVE at a prompt", .run = run_shell},
     {.name = "put", .aliases = " set ", .help = "write a key", .run = run_client<put_command>},
     {.name = "get", .aliases = "", .help = "read a key", .run = run_client<get_command>},

@@ -57,7 +57,7 @@ private:
 // A value that is not the default and stands for itself.
 std::string sample_of(const server::Setting& setting) {
     const std::string value = setting.show(server::Config());
-    if (setting.name.ends_with(".addr")) {
+    if (setting.name.ends_with(".addr") || setting.name.starts_with("advertise")) {
         return "127.0.0.1:7" + std::to_string(setting.name.size());
     }
     if (setting.is_flag || setting.name == "io_uring") {

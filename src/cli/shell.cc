@@ -151,16 +151,33 @@ std::string upper(std::string text) {
     return text;
 }
 
-std::vector<std::string_view> command_names() {
+using MoreCommands = std::vector<PromptCommand>;
+
+std::vector<std::string_view> command_names(const MoreCommands& more) {
     std::vector<std::string_view> names{"HELP", "EXIT"};
+    for (const PromptCommand& command : more) {
+        names.push_back(command.name);
+    }
     for (const ShellCommand& command : kCommands) {
         names.push_back(command.name);
     }
     return names;
 }
 
-async::Task<Result<std::string>> run_line(ApiClient* api, Words words) {
+std::string help_text(const MoreCommands& more) {
+    std::string text;
+    for (const PromptCommand& command : more) {
+        text += "  " + std::string(command.help) + "\n";
+    }
+    return text + std::string(kHelp);
+}
+
+async::Task<Result<std::string>> run_line(ApiClient* api, MoreCommands* more, Words words) {
     const std::string name = upper(words.front());
+    const auto added = std::ranges::find(*more, name, &PromptCommand::name);
+    if (added != more->end()) {
+        co_return co_await added->run(std::move(words));
+    }
     for (const ShellCommand& command : kCommands) {
         if (command.name != name) {
             continue;
@@ -170,7 +187,7 @@ async::Task<Result<std::string>> run_line(ApiClient* api, Words words) {
         }
         co_return co_await command.run(api, std::move(words));
     }
-    const std::vector<std::string_view> names = command_names();
+    const std::vector<std::string_view> names = command_names(*more);
     const std::string_view near = nearest_spelling(name, names);
     co_return Status(
         Code::kInvalidArgument,
@@ -181,9 +198,9 @@ async::Task<Result<std::string>> run_line(ApiClient* api, Words words) {
 // The prompt, or stdin. Reading blocks, so it is done off the core: a node of this process goes on.
 class LineSource {
 public:
-    explicit LineSource(bool is_terminal) : is_terminal_(is_terminal) {
+    LineSource(bool is_terminal, const MoreCommands& more) : is_terminal_(is_terminal) {
         if (is_terminal_) {
-            editor_ = std::make_unique<LineEditor>(command_names());
+            editor_ = std::make_unique<LineEditor>(command_names(more));
         } else if (auto reader = LineReader::open("-"); reader.ok()) {
             reader_ = std::make_unique<LineReader>(*std::move(reader));
         }
@@ -211,13 +228,15 @@ private:
     std::unique_ptr<LineReader> reader_;
 };
 
-// Until EXIT or the end of the input. Returns: whether every line worked.
-async::Task<bool> run_lines(env::Env* env, ApiClient* api, LineSource* source) {
-    bool all_ok = true;
+async::Task<PromptEnd> run_lines(env::Env* env,
+                                 ApiClient* api,
+                                 MoreCommands* more,
+                                 LineSource* source) {
+    PromptEnd end;
     for (;;) {
         const auto line = co_await source->next(env);
         if (!line) {
-            co_return all_ok;
+            co_return end;
         }
         auto words = split_words(*line);
         if (words.ok() && (words->empty() || words->front().starts_with('#'))) {
@@ -225,21 +244,22 @@ async::Task<bool> run_lines(env::Env* env, ApiClient* api, LineSource* source) {
         }
         const std::string name = words.ok() ? upper(words->front()) : "";
         if (name == "EXIT" || name == "QUIT") {
-            co_return all_ok;
+            end.was_asked = true;
+            co_return end;
         }
         if (name == "HELP") {
-            write_output(kHelp);
+            write_output(help_text(*more));
             continue;
         }
         Result<std::string> answer(words.status().ok() ? Result<std::string>(std::string())
                                                        : Result<std::string>(words.status()));
         if (words.ok()) {
-            answer = co_await run_line(api, *std::move(words));
+            answer = co_await run_line(api, more, *std::move(words));
         }
         if (answer.ok()) {
             write_output(*answer + "\n");
         } else {
-            all_ok = false;
+            end.all_ok = false;
             write_error("error: " + answer.status().to_string() + "\n");
         }
     }
@@ -288,16 +308,15 @@ async::Task<ExitCode> run_plan(env::Env* env, ShellPlan plan) {
                     "; start one with `kvstore server`, or name it with --endpoints\n");
         co_return ExitCode::kUnavailable;
     }
-    const bool is_terminal = is_input_terminal();
-    greet(is_terminal, where + " " + api.endpoints_text());
-    LineSource source(is_terminal);
-    const bool all_ok = co_await run_lines(env, &api, &source);
+    greet(is_input_terminal(), where + " " + api.endpoints_text());
+    MoreCommands none;
+    const PromptEnd end = co_await run_prompt(env, &api, &none);
     const Status stopped = node == nullptr ? Status() : co_await node->stop();
     if (!stopped.ok()) {
         write_error("kv_store: " + stopped.to_string() + "\n");
         co_return server_exit_code(stopped);
     }
-    co_return all_ok ? ExitCode::kOk : ExitCode::kError;
+    co_return end.all_ok ? ExitCode::kOk : ExitCode::kError;
 }
 
 ExitCode run(const std::vector<std::string>& arguments, bool may_embed) {
@@ -326,6 +345,11 @@ ExitCode run(const std::vector<std::string>& arguments, bool may_embed) {
 }
 
 }  // namespace
+
+async::Task<PromptEnd> run_prompt(env::Env* env, ApiClient* api, std::vector<PromptCommand>* more) {
+    LineSource source(is_input_terminal(), *more);
+    co_return co_await run_lines(env, api, more, &source);
+}
 
 ExitCode run_shell(const std::vector<std::string>& arguments) {
     return run(arguments, false);

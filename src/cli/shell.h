@@ -6,8 +6,12 @@
 #include <string_view>
 #include <vector>
 
+#include "async/task.h"
+#include "base/callback.h"
 #include "base/status.h"
+#include "cli/api_client.h"
 #include "cli/exit_code.h"
+#include "env/env.h"
 
 namespace kvstore::cli {
 
@@ -15,6 +19,23 @@ namespace kvstore::cli {
 // outside, a backslash takes the next character as it is (\n, \t, \r as in C).
 // Errors: kInvalidArgument: a quote that does not end.
 Result<std::vector<std::string>> split_words(std::string_view line);
+
+// What a prompt understands besides the shell's own commands.
+struct PromptCommand {
+    std::string_view name;  // in capitals; lives for ever
+    std::string_view help;  // its line of HELP
+    // Gets the line's words, the name among them. Returns: what is printed.
+    Callback<async::Task<Result<std::string>>(std::vector<std::string> words)> run;
+};
+
+struct PromptEnd {
+    bool all_ok = true;      // every line worked
+    bool was_asked = false;  // by EXIT, not by the end of the input
+};
+
+// Reads lines, from a prompt or from stdin where that is no terminal, and runs them on `api`.
+// Suspends: until EXIT or the end of the input.
+async::Task<PromptEnd> run_prompt(env::Env* env, ApiClient* api, std::vector<PromptCommand>* more);
 
 // `kvstore shell [--endpoints ...]`: over a server that runs.
 ExitCode run_shell(const std::vector<std::string>& arguments);

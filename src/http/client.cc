@@ -196,9 +196,13 @@ void Client::Link::on_input() {
 void Client::Link::on_input_end() {
     on_input();
     if (answer_ != nullptr) {
+        // Beast asserts that there was a beginning of what ends.
         boost::system::error_code error;
-        parser_->put_eof(error);
-        if (!error && parser_->is_done()) {
+        const bool has_begun = parser_->got_some();
+        if (has_begun) {
+            parser_->put_eof(error);
+        }
+        if (has_begun && !error && parser_->is_done()) {
             finish(take_response());
         } else {
             finish(lost("the server closed the connection before it answered"));

@@ -112,6 +112,18 @@ TEST_F(HttpClient, SaysThatItDoesNotKnowWhatAnUnansweredRequestDid) {
     EXPECT_FALSE(client.is_connected());
 }
 
+TEST_F(HttpClient, SaysThatItDoesNotKnowWhatAServerDidThatClosedWithoutAWord) {
+    const auto refusing = host_.env().network.listen(
+        {.host = "n1", .port = 9999},
+        [](env::Connection&) { return std::unique_ptr<env::ConnectionHandler>(); });
+    ASSERT_TRUE(refusing.ok());
+    Client client(host_.env(), {.host = "n1", .port = 9999});
+    const auto answer = ask(client, {.target = "/a"}, kEnough);
+    ASSERT_FALSE(answer.ok());
+    EXPECT_EQ(answer.status().code(), Code::kUnavailable);
+    EXPECT_EQ(answer.status().effect(), Effect::kUnknown);
+}
+
 TEST_F(HttpClient, ConnectsAgainAfterTheServerClosedAnIdleConnection) {
     Client client(host_.env(), {.host = "n1", .port = 8080});
     ASSERT_TRUE(ask(client, {.target = "/a"}, kEnough).ok());

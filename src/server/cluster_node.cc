@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "cluster/placement.h"
 #include "kv/keyspace_record.h"
+#include "server/advertised.h"
 #include "server/peer_list.h"
 
 namespace kvstore::server {
@@ -100,11 +101,7 @@ async::Task<Result<std::unique_ptr<ClusterNode>>> ClusterNode::open(env::Env* en
 // ---- who this node is ----
 
 env::Address ClusterNode::advertised() const {
-    env::Address address = config_.peer_addr;
-    if (listening_.port != 0) {
-        address.port = listening_.port;
-    }
-    return address;
+    return advertised_peer(config_, listening_);
 }
 
 cluster::NodeFacts ClusterNode::facts() const {

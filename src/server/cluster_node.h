@@ -52,6 +52,8 @@ public:
     [[nodiscard]] rpc::Transport& transport() { return *transport_; }
     [[nodiscard]] cluster::Directory& directory() { return directory_; }
     [[nodiscard]] const env::Address& peer_address() const { return listening_; }
+    // Where peers are told to find this node.
+    [[nodiscard]] env::Address advertised() const;
     // The nodes that hold a shard, by the newest view.
     [[nodiscard]] std::vector<NodeId> locate(ShardId shard) const;
 
@@ -86,7 +88,6 @@ private:
     async::Task<Status> join(std::vector<env::Address> addresses);
     Status listen(metrics::Registry* registry);
     [[nodiscard]] std::unique_ptr<rpc::Transport> make_transport(metrics::Registry* registry);
-    [[nodiscard]] env::Address advertised() const;
     [[nodiscard]] cluster::NodeFacts facts() const;
     Status judge(const wire::Hello& hello) const;
     [[nodiscard]] cluster::Liveness liveness(NodeId node) const;

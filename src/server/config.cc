@@ -8,6 +8,7 @@
 
 #include "base/parse.h"
 #include "cluster/records.h"
+#include "server/advertised.h"
 #include "server/peer_list.h"
 
 namespace kvstore::server {
@@ -24,6 +25,26 @@ std::string quoted(std::string_view text) {
 Status set_address(env::Address& to, std::string_view text) {
     KVSTORE_TRY(to, env::Address::parse(text));
     return {};
+}
+
+// Of what others are told: with a host, since "all interfaces" can be listened on and not called.
+Status set_advertised(env::Address& to, std::string_view text) {
+    if (text.empty()) {
+        to = env::Address();
+        return {};
+    }
+    KVSTORE_TRY(env::Address address, env::Address::parse(text));
+    if (is_any_interface(address)) {
+        return invalid(quoted(text) +
+                       " is no address that others can call: write the host by which they find "
+                       "this node");
+    }
+    to = std::move(address);
+    return {};
+}
+
+std::string show_advertised(const env::Address& address) {
+    return address.host.empty() ? std::string() : address.to_string();
 }
 
 Status set_duration(Duration& to, std::string_view text) {
@@ -239,6 +260,30 @@ const std::array kSettings{
             [](const C& c) {
                 return c.peer_addr.to_string();
             }},
+    Setting{"advertise",
+            "where other nodes find this one, if not at --peer-addr",
+            [](C& c, T t) { return set_advertised(c.advertise, t); },
+            [](const C& c) {
+                return show_advertised(c.advertise);
+            }},
+    Setting{"advertise_http",
+            "where clients find --http-addr",
+            [](C& c, T t) { return set_advertised(c.advertise_http, t); },
+            [](const C& c) {
+                return show_advertised(c.advertise_http);
+            }},
+    Setting{"advertise_grpc",
+            "where clients find --grpc-addr",
+            [](C& c, T t) { return set_advertised(c.advertise_grpc, t); },
+            [](const C& c) {
+                return show_advertised(c.advertise_grpc);
+            }},
+    Setting{"advertise_resp",
+            "where clients find --resp-addr",
+            [](C& c, T t) { return set_advertised(c.advertise_resp, t); },
+            [](const C& c) {
+                return show_advertised(c.advertise_resp);
+            }},
     Setting{"join",
             "addresses of members to join, comma separated",
             [](C& c, T t) {
@@ -419,14 +464,11 @@ const std::array kSettings{
 
 // Whether listening on both would be listening twice on one address.
 bool overlap(const env::Address& a, const env::Address& b) {
-    const auto is_any = [](const std::string& host) {
-        return host.empty() || host == "0.0.0.0" || host == "::";
-    };
     const auto machine = [](const std::string& host) -> std::string_view {
         return host == "localhost" ? std::string_view("127.0.0.1") : std::string_view(host);
     };
     return a.port != 0 && a.port == b.port &&
-           (is_any(a.host) || is_any(b.host) || machine(a.host) == machine(b.host));
+           (is_any_interface(a) || is_any_interface(b) || machine(a.host) == machine(b.host));
 }
 
 std::string with_dashes(std::string_view name) {
@@ -549,6 +591,11 @@ Status check_config(const Config& config) {
     }
     const bool names_others =
         !config.join.empty() || !config.peers.empty() || !config.initial_cluster.empty();
+    if (!config.join.empty() && is_any_interface(advertised_peer(config, config.peer_addr))) {
+        return invalid("peer.addr is " + config.peer_addr.to_string() +
+                       ", which other nodes cannot call; say with --advertise host:port where they "
+                       "find this one");
+    }
     if (names_others && config.durability == storage::Durability::kMemory) {
         return invalid(
             "durability memory is for a node that is alone: a member of a cluster must not forget "

@@ -27,6 +27,11 @@ struct Config {
     env::Address grpc_addr{.host = "127.0.0.1", .port = 9090};
     env::Address resp_addr{.host = "127.0.0.1", .port = 6379};
     env::Address peer_addr{.host = "127.0.0.1", .port = 7070};
+    // Where others find this node, where that is not where it listens; without a host: not set.
+    env::Address advertise;  // for peers
+    env::Address advertise_http;
+    env::Address advertise_grpc;
+    env::Address advertise_resp;
     std::string join;             // addresses of members, comma separated
     std::string peers;            // the older form, id@host:port,...
     std::string initial_cluster;  // name=host:port,...
@@ -88,8 +93,8 @@ Status apply_environment(Config& config, const char* (*lookup)(const char* name)
 Status apply_dotenv(Config& config, std::string_view content, std::string_view file);
 
 // What no single setting can see: two listeners on one port, public addresses without --insecure,
-// options that exclude each other.
-// Errors: kInvalidArgument.
+// an address that nobody else could call, options that exclude each other. Errors:
+// kInvalidArgument.
 Status check_config(const Config& config);
 
 [[nodiscard]] std::string_view durability_name(storage::Durability durability);

@@ -25,6 +25,10 @@ constexpr Sample kSamples[] = {
     {"grpc.addr", "localhost:2", "localhost:2"},
     {"resp.addr", "[::1]:3", "[::1]:3"},
     {"peer.addr", "127.0.0.2:4", "127.0.0.2:4"},
+    {"advertise", "db1.example.org:5", "db1.example.org:5"},
+    {"advertise_http", "db1.example.org:6", "db1.example.org:6"},
+    {"advertise_grpc", "db1.example.org:7", "db1.example.org:7"},
+    {"advertise_resp", "[2001:db8::1]:8", "[2001:db8::1]:8"},
     {"join", "a:1,b:2", "a:1,b:2"},
     {"peers", "n1@a:1", "n1@a:1"},
     {"initial_cluster", "n1=a:1", "n1=a:1"},
@@ -344,6 +348,19 @@ TEST_F(Configuration, RefusesToJoinAClusterAndToBeginOne) {
     EXPECT_TRUE(check_config(config_).ok());
     config_.initial_cluster = "n=a:1";
     EXPECT_THAT(std::string(check_config(config_).message()), HasSubstr("exclude each other"));
+}
+
+TEST_F(Configuration, RefusesToTellOthersAnAddressThatNobodyCanCall) {
+    for (const char* any : {"0.0.0.0:7070", ":7070", "[::]:7070"}) {
+        EXPECT_THAT(std::string(set("advertise", any).message()), HasSubstr("others can call"));
+        config_ = Config();
+        config_.insecure = true;
+        config_.join = "a:1";
+        ASSERT_TRUE(set("peer.addr", any).ok());
+        EXPECT_THAT(std::string(check_config(config_).message()), HasSubstr("--advertise")) << any;
+        ASSERT_TRUE(set("advertise", "b:7070").ok());
+        EXPECT_TRUE(check_config(config_).ok()) << any;
+    }
 }
 
 TEST_F(Configuration, RefusesListsOfNodesThatCannotBe) {

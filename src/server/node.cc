@@ -5,6 +5,7 @@
 
 #include "base/build_info.h"
 #include "base/log.h"
+#include "server/advertised.h"
 
 namespace kvstore::server {
 namespace {
@@ -59,9 +60,10 @@ async::Task<Status> Node::open(Callback<void()> on_shutdown) {
     KVSTORE_CO_CHECK_OK(listen());
     if (cluster_ != nullptr) {
         cluster::NodeFacts facts;
-        facts.http_address = http_listener_->local().to_string();
-        facts.grpc_address = grpc_listener_->local().to_string();
-        facts.resp_address = resp_listener_->local().to_string();
+        const NodeAddresses told = advertised();
+        facts.http_address = told.http.to_string();
+        facts.grpc_address = told.grpc.to_string();
+        facts.resp_address = told.resp.to_string();
         cluster_->start(*host_, *kv_, std::move(facts));
         co_await cluster_->wait_founded();
     }
@@ -150,9 +152,10 @@ void Node::make_front_ends(Callback<void()> on_shutdown) {
     facts.cluster_id = directory_.cluster_id;
     facts.version = build_info().version;
     facts.durability = durability_name(config_.durability);
-    facts.http_address = http_listener_->local().to_string();
-    facts.grpc_address = grpc_listener_->local().to_string();
-    facts.resp_address = resp_listener_->local().to_string();
+    const NodeAddresses told = advertised();
+    facts.http_address = told.http.to_string();
+    facts.grpc_address = told.grpc.to_string();
+    facts.resp_address = told.resp.to_string();
     facts.started = started_;
     rest_ = std::make_unique<rest::RestService>(
         *kv_, registry_, std::move(facts), [this] { return ready_checks(); }, administration());
@@ -193,6 +196,16 @@ NodeAddresses Node::addresses() const {
             .grpc = grpc_listener_->local(),
             .resp = resp_listener_->local(),
             .peer = cluster_ != nullptr ? cluster_->peer_address() : env::Address{}};
+}
+
+NodeAddresses Node::advertised() const {
+    const NodeAddresses listening = addresses();
+    const env::Address peer =
+        cluster_ != nullptr ? cluster_->advertised() : advertised_peer(config_, config_.peer_addr);
+    return {.http = advertised_to_clients(config_.advertise_http, listening.http, peer),
+            .grpc = advertised_to_clients(config_.advertise_grpc, listening.grpc, peer),
+            .resp = advertised_to_clients(config_.advertise_resp, listening.resp, peer),
+            .peer = peer};
 }
 
 std::vector<rest::ReadyCheck> Node::ready_checks() {

@@ -64,6 +64,8 @@ public:
 private:
     async::Task<Status> open(Callback<void()> on_shutdown);
     [[nodiscard]] bool is_alone() const;
+    // Where others are told to find this node.
+    [[nodiscard]] NodeAddresses advertised() const;
     async::Task<Status> open_storage();
     kv::Administration& administration();
     void make_front_ends(Callback<void()> on_shutdown);

@@ -91,6 +91,22 @@ TEST_F(NodeOnSim, AnswersOnEveryAddressAndTellsThem) {
                 HasSubstr("tcp_port:" + std::to_string(addresses.resp.port) + "\r\n"));
 }
 
+TEST_F(NodeOnSim, TellsTheAddressesThatOthersAreToUse) {
+    config_.advertise = *env::Address::parse("db1.example.org:7070");
+    config_.advertise_http = *env::Address::parse("kv.example.org:80");
+    config_.resp_addr.host = "0.0.0.0";
+    config_.insecure = true;
+    must_start();
+
+    const std::string status = get("/v1/status");
+
+    EXPECT_THAT(status, HasSubstr("\"http\":\"kv.example.org:80\""));
+    EXPECT_THAT(status,
+                HasSubstr("\"resp\":\"db1.example.org:" +
+                          std::to_string(node_->addresses().resp.port) + "\""));
+    EXPECT_THAT(status, HasSubstr("\"grpc\":\"" + node_->addresses().grpc.to_string() + "\""));
+}
+
 TEST_F(NodeOnSim, IsReadyOnceItIsStarted) {
     must_start();
     EXPECT_THAT(get("/readyz?verbose"),

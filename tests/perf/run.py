@@ -93,10 +93,11 @@ def report(options):
     return "\n".join(lines) + "\n"
 
 
-def write(measured):
+def write(measured, begin=BEGIN, end=END):
+    """Replaces what stands between two marks of the page."""
     text = PAGE.read_text()
-    before, rest = text.split(BEGIN, 1)
-    PAGE.write_text(before + BEGIN + measured + END + rest.split(END, 1)[1])
+    before, rest = text.split(begin, 1)
+    PAGE.write_text(before + begin + measured + end + rest.split(end, 1)[1])
 
 
 def main():

@@ -163,7 +163,7 @@ class CommandLine(unittest.TestCase):
         for line in (
             "setup", "build", "build dev", "test", "test kv --seed 7 --rewrite", "lint --tidy", "format",
             "sim 42", "chaos --minutes 2 --seed 7", "fuzz all --seconds 3", "bench", "bench wal",
-            "run --resp-addr :7000", "stats", "new adr x", "ci",
+            "run --data x", "stats", "new adr x", "ci",
         ):  # fmt: skip
             dev.parse(line.split())
 
