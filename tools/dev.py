@@ -96,7 +96,9 @@ def lint(options):
 
 def simulate(options):
     seeds = options.seeds or (100 if options.seed is None else 1)
-    return dev_sim.storm("dev", seeds, options.seed)
+    counts = dev_sim.storm("dev", seeds, options.seed)
+    counts.add(dev_sim.clusters("dev", seeds, options.seed))
+    return counts
 
 
 def dispatch(options):

@@ -21,6 +21,7 @@ LONG_TESTS = {"test_redis_suite": "on_a_cluster_through_the_leader"}
 # Where threads meet: the modules that the thread sanitizer is about.
 TSAN_MODULES = ("async", "metrics")
 SEEDS = 300
+CLUSTER_SEEDS = 500
 FUZZ_SECONDS = 15
 
 
@@ -86,7 +87,10 @@ def units(preset, modules):
 
 
 def stage_seeds():
-    return dev_sim.storm("dev", seeds=SEEDS)
+    counts = dev_sim.storm("dev", seeds=SEEDS)
+    if not counts.failures:
+        counts.add(dev_sim.clusters("dev", seeds=CLUSTER_SEEDS))
+    return counts
 
 
 def stage_faults():

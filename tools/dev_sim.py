@@ -7,6 +7,7 @@ from dev_build import build, configure, manifest
 from dev_common import BUILD, ROOT, Counts, Failure, locked, run, run_captured, say, show
 from dev_test import test_settings
 
+CLUSTER_WORKLOAD = ROOT / "tests" / "sim" / "ci.workload"
 SIM_MAIN = ROOT / "tests" / "sim" / "main.cc"
 
 
@@ -23,6 +24,22 @@ def storm(preset="dev", seeds=100, start=None, minutes=10):
     say("\n".join(output.rstrip().split("\n")[-60:]))
     counts = dev_results.from_counted_line(f"sim_storm --start {first} --seeds {seeds}", code, output)
     say(f"sim_storm ({preset}): {counts.line()}")
+    return counts
+
+
+def clusters(preset="dev", seeds=500, start=None, minutes=10):
+    """Whole clusters under faults, half a virtual minute each. Returns Counts."""
+    build(preset, ["kvstore"])
+    first = random.SystemRandom().randrange(1, 2**40) if start is None else start
+    command = [
+        BUILD / preset / "kvstore", "simulate", "--seed", first, "--seeds", seeds,
+        "--workload", CLUSTER_WORKLOAD,
+    ]  # fmt: skip
+    show(command)
+    code, output = run_captured(command, 60 * minutes, test_settings(preset))
+    say("\n".join(output.rstrip().split("\n")[-60:]))
+    counts = dev_results.from_counted_line(f"kvstore simulate --seed {first}", code, output)
+    say(f"simulated clusters ({preset}): {counts.line()}")
     return counts
 
 

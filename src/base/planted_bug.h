@@ -44,6 +44,25 @@ enum class PlantedBug : std::uint8_t {
     kMvccExpiryIgnoresStamp,   // nothing has ever expired
     kMvccRevisionSkipsOnNoop,  // a command that changes nothing takes a revision
     kMvccForgetAppliedIndex,   // a batch is committed as if its last entry were not in it
+    // ---- whole nodes ----
+    kGroupAnswersLostProposal,   // another leader's entry in its place counts as the proposal
+    kGroupDeniesLostProposals,   // what a lost leader had under way is said to have done nothing
+    kGroupForgetsVote,           // a restart knows the term and not for whom it voted in it
+    kGroupTermNotPersisted,      // term and vote never reach the log
+    kGroupRecoversUncommitted,   // a restart applies the whole log, whatever was committed
+    kGroupReadsWithoutBarrier,   // a linearizable read shows what is here
+    kGroupTrustsItsLeadership,   // a leader reads without asking: stale after a pause
+    kGroupReadsBeforeApplied,    // a confirmed read does not wait until that index is applied
+    kGroupDropsLastRow,          // the state for a peer lacks its last row
+    kRouteRetriesUnknown,        // a forwarded command is sent again though it may be applied
+    kRouteAppliesTwice,          // a forwarded command is proposed twice
+    kRouteDropsConditions,       // a forwarded command is done whether or not it may be
+    kKvIgnoresSession,           // what a session has seen does not matter
+    kKvForgetsOwnWrites,         // what a session wrote is not noted in it
+    kKvBoundedReadsAreEventual,  // however old what is here may be
+    kRpcSkipsChecksum,           // damaged frames are taken
+    kNodeFoundsAgain,            // a wiped node takes part under its old number
+    kMvccSkipsConditions,        // a compare-and-set always matches
     kCount,
 };
 

@@ -15,6 +15,7 @@
 #include "cli/output.h"
 #include "cli/server_command.h"
 #include "cli/shell.h"
+#include "cli/simulate_command.h"
 #include "cli/stress_command.h"
 #include "cli/verify_command.h"
 #include "cli/verify_history_command.h"
@@ -38,7 +39,7 @@ ExitCode run_client(const Words& arguments) {
     return run_client_command(command(), arguments);
 }
 
-constexpr std::array<Command, 24> kCommands{{
+constexpr std::array<Command, 25> kCommands{{
     {.name = "server", .aliases = "", .help = "start a node", .run = run_server},
     {.name = "demo",
      .aliases = "",
@@ -108,6 +109,10 @@ constexpr std::array<Command, 24> kCommands{{
      .aliases = "",
      .help = "measure response time and throughput",
      .run = run_stress},
+    {.name = "simulate",
+     .aliases = "",
+     .help = "run clusters under faults on virtual time",
+     .run = run_simulate},
     {.name = "verify",
      .aliases = "",
      .help = "check a recorded history of operations",

@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/planted_bug.h"
 #include "kv/inside.h"
 #include "kv/kv.h"
 #include "kv/shard_records.h"
@@ -22,7 +23,9 @@ bool suits_level(const CallContext& context, ShardId shard, const replication::G
     }
     switch (context.consistency) {
         case Consistency::kLinearizable: return false;
-        case Consistency::kBounded: return group.staleness() <= context.max_staleness;
+        case Consistency::kBounded:
+            return group.staleness() <= context.max_staleness ||
+                   planted_bug(PlantedBug::kKvBoundedReadsAreEventual);
         case Consistency::kCausal:
         case Consistency::kEventual: return true;
     }
@@ -30,7 +33,9 @@ bool suits_level(const CallContext& context, ShardId shard, const replication::G
 }
 
 Revision seen_by(const CallContext& context, ShardId shard) {
-    return context.session != nullptr ? context.session->seen(shard) : Revision();
+    const bool is_session =
+        context.session != nullptr && !planted_bug(PlantedBug::kKvIgnoresSession);
+    return is_session ? context.session->seen(shard) : Revision();
 }
 
 void note_seen(const CallContext& context, ShardId shard, Revision revision) {

@@ -54,6 +54,11 @@ void Host::count_disk_call(DiskCall call) {
     }
 }
 
+void Host::wipe_disk() {
+    KVSTORE_ASSERT(!is_up());
+    names_ = internal::NameTree();
+}
+
 Status Host::flip_bit(std::string_view path, std::uint64_t offset, unsigned bit) {
     const internal::NodeRef node = names_.find(path);
     if (node == nullptr || node->is_directory) {

@@ -77,6 +77,9 @@ public:
     // What a crash right now would leave of a file's bytes for certain. Errors: kNotFound.
     Result<Bytes> durable_content(std::string_view path) const;
 
+    // A new, empty disk in the place of the old one. Requires: it is not up.
+    void wipe_disk();
+
     void jump_wall_clock(Duration span) { wall_skew_ += span; }
     void set_wall_clock_skew(Duration skew) { wall_skew_ = skew; }
 

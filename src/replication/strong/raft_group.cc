@@ -165,7 +165,8 @@ void RaftGroup::fail_gathered(const Status& why) {
 // Of commands that are being applied the loop tells what becomes of them.
 void RaftGroup::fail_pending(const Status& why) {
     fail_gathered(Status(why.code(), Effect::kNone, std::string(why.message())));
-    const Status unknown = why.with_unknown_effect();
+    const Status unknown =
+        planted_bug(PlantedBug::kGroupDeniesLostProposals) ? why : why.with_unknown_effect();
     const auto first = std::ranges::find_if(pending_, [this](const Pending& pending) {
         return apply_.is_quiet() || pending.index > apply_.last_pushed();
     });
@@ -313,7 +314,8 @@ Status RaftGroup::append_to_log(const raft::Ready& ready) {
     }
     // That more is committed is worth no write of its own: it rides with the next.
     const bool is_write = ready.must_sync || !ready.append.empty() || ready.install != nullptr;
-    if (is_hard_unsaved_ && is_write && shared_.wal != nullptr) {
+    if (is_hard_unsaved_ && is_write && shared_.wal != nullptr &&
+        !planted_bug(PlantedBug::kGroupTermNotPersisted)) {
         KVSTORE_CHECK_OK(shared_.wal->append_state(
             *this, {.group = id_, .term = hard_.term, .vote = hard_.vote, .commit = hard_.commit}));
         is_hard_unsaved_ = false;
@@ -459,7 +461,8 @@ Proposal* RaftGroup::take_proposal(Index index, Term term) {
         const Pending pending = pending_.front();
         pending_.pop_front();
         settle(pending);
-        if (pending.index == index && pending.term == term) {
+        if (pending.index == index &&
+            (pending.term == term || planted_bug(PlantedBug::kGroupAnswersLostProposal))) {
             return pending.proposal;
         }
         if (pending.proposal == nullptr) {
@@ -585,14 +588,16 @@ void RaftGroup::note_idle() {
 
 bool RaftGroup::can_read_now() const {
     // The only member has applied everything that was ever acknowledged.
-    return !is_quarantined_ && is_alone_ && is_caught_up_;
+    const bool is_trusting =
+        planted_bug(PlantedBug::kGroupTrustsItsLeadership) && node_ && node_->is_leader();
+    return !is_quarantined_ && (is_alone_ || is_trusting) && is_caught_up_;
 }
 
 async::Task<Status> RaftGroup::read_barrier(async::Deadline deadline) {
     if (is_quarantined_) {
         co_return health_;
     }
-    if (can_read_now()) {
+    if (can_read_now() || planted_bug(PlantedBug::kGroupReadsWithoutBarrier)) {
         co_return Status();
     }
     if (!health_.ok() || is_stopping_ || !node_) {

@@ -102,7 +102,9 @@ Status RaftGroup::replay_entry(const storage::LogEntry& entry) {
 }
 
 Status RaftGroup::replay_state(const storage::LogState& state) {
-    hard_ = {.term = state.term, .vote = state.vote, .commit = state.commit};
+    const bool keeps_vote = !planted_bug(PlantedBug::kGroupForgetsVote);
+    hard_ = {
+        .term = state.term, .vote = keeps_vote ? state.vote : NodeId(), .commit = state.commit};
     return {};
 }
 
@@ -146,7 +148,8 @@ async::Task<Status> RaftGroup::begin() {
     if (!is_continued_) {
         log_.restart(apply_.applied(), apply_.meta().term);
     }
-    KVSTORE_CO_CHECK_OK(replay_committed(hard_.commit));
+    const bool is_hasty = planted_bug(PlantedBug::kGroupRecoversUncommitted);
+    KVSTORE_CO_CHECK_OK(replay_committed(is_hasty ? log_.last_index() : hard_.commit));
     KVSTORE_CO_CHECK_OK(co_await shard_->finish_batch_when_ready());
     shared_.clock.restore(shard_->state().last_stamp);
     if (shared_.wal == nullptr && is_alone_) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/planted_bug.h"
+
 namespace kvstore::replication {
 
 async::Task<Status> ReadRounds::wait(async::Deadline deadline) {
@@ -25,6 +27,9 @@ void ReadRounds::confirm(raft::ReadToken token, Index at) {
         asked_.begin(), asked_.end(), [token](const Asked& asked) { return asked.token == token; });
     if (found == asked_.end()) {
         return;  // asked again under another token meanwhile
+    }
+    if (planted_bug(PlantedBug::kGroupReadsBeforeApplied)) {
+        at = Index();
     }
     confirmed_.push_back({.at = at, .asked = found->asked, .waiters = std::move(found->waiters)});
     asked_.erase(found);

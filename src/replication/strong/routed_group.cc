@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/assert.h"
+#include "base/planted_bug.h"
 #include "replication/strong/forward_codec.h"
 #include "replication/strong/outcome_codec.h"
 #include "wire/topics.h"
@@ -313,7 +314,9 @@ void RoutedGroup::on_failed(std::uint64_t number, const Status& why) {
     } else if (why.code() == Code::kUnavailable || why.code() == Code::kDeadlineExceeded) {
         finder_.note_lost(failed.sent_to);
     }
-    const bool may_try_again = why.effect() == Effect::kNone && is_passing(why) && !is_refusing_ &&
+    const bool is_undone =
+        why.effect() == Effect::kNone || planted_bug(PlantedBug::kRouteRetriesUnknown);
+    const bool may_try_again = is_undone && is_passing(why) && !is_refusing_ &&
                                number >= settled_below_ && shared_.env.clock.now() < failed.give_up;
     if (may_try_again) {
         waiting_.insert(under_way_.extract(number));

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "base/planted_bug.h"
 #include "replication/strong/digest_checks.h"
 #include "replication/strong/outcome_codec.h"
 #include "wire/topics.h"
@@ -95,11 +96,19 @@ void serve_proposal(RaftGroup* group, const ForwardRequest& request, rpc::Respon
         responder.fail(decoded);
         return;
     }
+    if (planted_bug(PlantedBug::kRouteDropsConditions)) {
+        for (mvcc::Operation& operation : command.operations) {
+            operation.condition = {};
+        }
+    }
     RemoteProposal* const proposal =
         std::make_unique<RemoteProposal>(std::move(responder)).release();
     const Status taken = group->propose(command, proposal);
     if (!taken.ok()) {
         proposal->on_failed(taken);
+    }
+    if (planted_bug(PlantedBug::kRouteAppliesTwice)) {
+        static_cast<void>(group->propose(command, /*proposal=*/nullptr));
     }
 }
 

@@ -1,0 +1,101 @@
+#include "simulation/internal/replica_watch.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "mvcc/shard.h"
+
+namespace kvstore::simulation::internal {
+namespace {
+
+// Far more than replicas of one shard are apart.
+constexpr std::size_t kSeenMax = 4'096;
+
+}  // namespace
+
+std::string ReplicaWatch::look(Fleet& fleet) {
+    for (const std::unique_ptr<Member>& member : fleet.members()) {
+        if (!member->is_up()) {
+            continue;
+        }
+        for (const replication::ShardStatistics& shard : member->node->kv().host().statistics()) {
+            if (!shard.health.ok() || shard.applied == Index()) {
+                continue;
+            }
+            auto& seen = seen_[shard.description.id];
+            const auto [at, is_new] = seen.try_emplace(shard.applied,
+                                                       Seen{.digest = shard.state.digest,
+                                                            .revision = shard.state.revision,
+                                                            .node = member->name});
+            if (!is_new && at->second.node != member->name) {
+                ++compared_count_;
+            }
+            if (at->second.digest != shard.state.digest ||
+                at->second.revision != shard.state.revision) {
+                return "shard " + std::to_string(shard.description.id.value()) + " at index " +
+                       std::to_string(shard.applied.value()) + " is another on " + member->name +
+                       " (revision " + std::to_string(shard.state.revision.value()) +
+                       ") than it was on " + at->second.node + " (revision " +
+                       std::to_string(at->second.revision.value()) + ")";
+            }
+            if (seen.size() > kSeenMax) {
+                seen.erase(seen.begin());
+            }
+        }
+    }
+    return {};
+}
+
+bool ReplicaWatch::is_quiet(Fleet& fleet) {
+    // What a leader counts as its replicas; others were removed and may have stayed behind.
+    std::map<ShardId, replication::ShardStatistics> led;
+    for (const std::unique_ptr<Member>& member : fleet.members()) {
+        if (!member->is_up()) {
+            return false;
+        }
+        for (replication::ShardStatistics& shard : member->node->kv().host().statistics()) {
+            if (shard.leader == member->node->kv().self()) {
+                led.insert_or_assign(shard.description.id, std::move(shard));
+            }
+        }
+    }
+    for (const std::unique_ptr<Member>& member : fleet.members()) {
+        for (const replication::ShardStatistics& shard : member->node->kv().host().statistics()) {
+            const auto leader = led.find(shard.description.id);
+            if (leader == led.end()) {
+                return false;
+            }
+            const bool is_counted =
+                std::ranges::find(leader->second.voters, member->node->kv().self()) !=
+                leader->second.voters.end();
+            if (is_counted && shard.applied != leader->second.applied) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+std::string ReplicaWatch::verify(Fleet& fleet) {
+    for (const std::unique_ptr<Member>& member : fleet.members()) {
+        if (!member->is_up()) {
+            continue;
+        }
+        replication::Host& host = member->node->kv().host();
+        for (const replication::ShardDescription& shard : host.shards()) {
+            replication::Group* const group = host.find_group(shard.id);
+            if (group == nullptr || !group->health().ok()) {
+                continue;
+            }
+            const auto view = group->shard().engine().view();
+            const Status checked = mvcc::Shard::verify(view.get());
+            if (!checked.ok()) {
+                return "shard " + std::to_string(shard.id.value()) + " on " + member->name + ": " +
+                       checked.to_string();
+            }
+        }
+    }
+    return {};
+}
+
+}  // namespace kvstore::simulation::internal

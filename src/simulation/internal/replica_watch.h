@@ -1,0 +1,37 @@
+// Compares what the replicas of a shard hold: at equal applied indexes they have equal digests.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "base/id.h"
+#include "simulation/internal/fleet.h"
+
+namespace kvstore::simulation::internal {
+
+// Lifetime  Of one run.
+class ReplicaWatch {
+public:
+    // Looks at every replica as it stands between two turns. Returns: what differs; empty: nothing.
+    std::string look(Fleet& fleet);
+    // Whether every node shows the same shards with the same applied index, leaders known.
+    [[nodiscard]] static bool is_quiet(Fleet& fleet);
+    // What a node's engines hold passes their own check.
+    static std::string verify(Fleet& fleet);
+
+    [[nodiscard]] std::uint64_t compared_count() const { return compared_count_; }
+
+private:
+    struct Seen {
+        std::uint64_t digest = 0;
+        Revision revision;
+        std::string node;
+    };
+
+    // Of each shard, by applied index; the oldest leave first.
+    std::map<ShardId, std::map<Index, Seen>> seen_;
+    std::uint64_t compared_count_ = 0;
+};
+
+}  // namespace kvstore::simulation::internal
