@@ -140,8 +140,10 @@ async::Task<Result<std::vector<Founder>>> meet(env::Env* env,
             const async::Deadline deadline{.at = env->clock.now() + kAnswerPatience};
             auto called =
                 co_await transport->call_address(founder.address, kMeetingTopic, Bytes(), deadline);
-            if (called.status().code() == Code::kConflict) {
-                co_return called.status();
+            // Known with another data directory, or as one that was replaced since.
+            if (called.status().code() == Code::kConflict ||
+                called.status().code() == Code::kPermissionDenied) {
+                co_return Status(Code::kConflict, std::string(called.status().message()));
             }
             Result<Answer> answer =
                 called.ok() ? decode_answer(called->bytes) : Result<Answer>(called.status());

@@ -252,19 +252,15 @@ void Members::sync_peers() {
 
 // ---- what this node tells of itself ----
 
-// Who has left is refused by every member's transport, so that nobody tells it by a call. One that
-// still takes this node's connection can be asked.
+// Who has left is refused by every member's transport, so that nobody tells it by a call. That is
+// for good, so one who says so is enough; other refusals pass, or are about who refuses.
 Status Members::refusal_by_peers() const {
-    Status why;
     for (const rpc::PeerStatus& peer : parts_.transport.peers()) {
-        if (peer.is_connected) {
-            return {};
-        }
-        if (peer.last_failure.code() == Code::kConflict) {
-            why = peer.last_failure;
+        if (peer.refusal.code() == Code::kPermissionDenied) {
+            return {Code::kConflict, std::string(peer.refusal.message())};
         }
     }
-    return why;
+    return {};
 }
 
 void Members::judge_standing() {
@@ -279,6 +275,13 @@ void Members::judge_standing() {
     if (judged.status().code() == Code::kConflict) {
         exclude(judged.status());
     }
+}
+
+Status departed_status(const NodeRecord& record) {
+    return {Code::kPermissionDenied,
+            "node " + std::to_string(record.id.value()) + " ('" + record.name +
+                "') is no member any more (" + std::string(node_state_name(record.state)) +
+                "); start it with an empty data directory and --join"};
 }
 
 void Members::exclude(const Status& why) {

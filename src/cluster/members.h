@@ -61,6 +61,9 @@ async::Task<Result<Joined>> join_cluster(rpc::Transport* transport,
                                          NodeFacts facts,
                                          async::Deadline deadline);
 
+// What a member answers to the connection of a node that has left, which that node believes.
+[[nodiscard]] Status departed_status(const NodeRecord& record);
+
 // One node's end of the service.
 //
 // Lifetime  Owned by the node; stop() before destruction, and the transport stops before that.

@@ -162,6 +162,9 @@ struct PeerStatus {
     bool is_connected = false;
     // Why the last attempt failed; ok while connected or never tried.
     Status last_failure;
+    // The last that the peer itself said when it refused this node; ok: it never did, or has let it
+    // in since.
+    Status refusal;
     Duration round_trip{};  // of the last ping; 0: none yet
 };
 

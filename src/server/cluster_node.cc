@@ -234,10 +234,7 @@ Status ClusterNode::judge(const wire::Hello& hello) const {
     const std::string node = "node " + std::to_string(hello.node.value());
     // Who has joined may be known here as expected still.
     if (record != nullptr && cluster::has_left(record->state)) {
-        return {Code::kConflict,
-                node + " is no member any more (" +
-                    std::string(cluster::node_state_name(record->state)) +
-                    "); start it with an empty data directory and --join"};
+        return cluster::departed_status(*record);
     }
     if (store != 0 && store != hello.store && !planted_bug(PlantedBug::kNodeFoundsAgain)) {
         return {Code::kConflict,

@@ -321,7 +321,7 @@ const std::array kSettings{
                 return c.zone;
             }},
     Setting{"cluster.replace_after",
-            "how long a node is dead before its replicas are made on others; of a new cluster only",
+            "how long a node is dead before others take over its replicas; of a new cluster only",
             [](C& c, T t) { return set_replace_after(c.replace_after, t); },
             [](const C& c) {
                 return format_duration(c.replace_after);

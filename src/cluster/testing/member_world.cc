@@ -119,7 +119,7 @@ void MemberNode::on_map_version(MapVersion version, NodeId from) {
 Status MemberNode::judge(const wire::Hello& hello) const {
     const NodeRecord* record = directory.view()->metadata.find_node(hello.node);
     if (record != nullptr && has_left(record->state)) {
-        return {Code::kConflict, "no member any more"};
+        return departed_status(*record);
     }
     return {};
 }

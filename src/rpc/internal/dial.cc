@@ -138,6 +138,7 @@ async::Task<Result<std::shared_ptr<Link>>> dial(Core* core,
         Code code = why.code();
         if (greeter.is_refused()) {
             core->instruments.handshakes_refused.add();
+            core->on_refused_by(to.node, why);
         } else if (code != Code::kDeadlineExceeded) {
             code = Code::kUnavailable;
         }

@@ -37,6 +37,7 @@ PeerStatus Peer::status() const {
             .address = address_,
             .is_connected = is_connected(),
             .last_failure = last_failure_,
+            .refusal = refusal_,
             .round_trip = link_ != nullptr ? link_->round_trip() : round_trip_};
 }
 
@@ -86,6 +87,7 @@ void Peer::on_connected(std::shared_ptr<Link> link) {
     state_ = State::kConnected;
     connected_at_ = core_.now();
     last_failure_ = Status();
+    refusal_ = Status();
     core_.tell_peer_state(id_, /*is_connected=*/true);
     send_waiting_calls();
 }
@@ -136,6 +138,7 @@ void Peer::on_link_down(const Status& why) {
 void Peer::note_refusal(const Status& why) {
     if (state_ != State::kConnected) {
         last_failure_ = why;
+        refusal_ = why;
     }
 }
 

@@ -87,6 +87,7 @@ private:
     Duration backoff_;
     MonotonicTime connected_at_;
     Status last_failure_;
+    Status refusal_;
     Duration round_trip_{};
 
     std::vector<OpenFrame> open_frames_;
