@@ -99,6 +99,10 @@ Result<std::vector<BatchPart>> divide(const Keyspace& keyspace,
         part->command.operations.push_back(operations[i]);
         part->places.push_back(i);
     }
+    if (parts.empty()) {
+        // Nothing to do is done somewhere too, and the session sees as much as any write.
+        KVSTORE_TRY(parts.emplace_back().shard, keyspace.route(mvcc::Command()));
+    }
     return parts;
 }
 

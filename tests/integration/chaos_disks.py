@@ -83,7 +83,8 @@ class Disk:
 
     def close(self):
         if self.is_mounted:
-            run("umount", self.place)
+            # Lazily: a process that has just ended, or a look of the system's own, may hold it a moment longer.
+            run("umount", "--lazy", self.place)
             self.is_mounted = False
         if self.device:
             run("losetup", "-d", self.device)

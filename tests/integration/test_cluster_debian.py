@@ -15,7 +15,7 @@ from cluster_support import ClusterTestCase, leader_of
 from support import BROKEN_CONNECTION, RedisError, clean_environment
 from test_debian_index import CLI, as_json_lines, read_index
 
-PACKAGES = None if os.environ.get("KVSTORE_LONG") == "1" else 12_000
+PACKAGES = None if os.environ.get("KVSTORE_LONG") == "1" else 40_000
 # What is sent before its answers are read. Small, so that a killed leader meets many of them.
 PIPELINE = 50
 # Between the return of one leader and the death of the next.

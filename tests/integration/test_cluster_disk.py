@@ -14,7 +14,7 @@ DISK_BYTES = 256 << 20
 STEP_DOWN_SECONDS = 5
 ATTEMPTS = 5
 FILL_SECONDS = 20
-SAID = "the disk is full; another replica is to lead the shard"
+SAID = '"reason":"the disk has no room"'
 SLOW_WRITES_A_SECOND = 5
 
 

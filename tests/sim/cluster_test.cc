@@ -60,59 +60,53 @@ TEST_F(SimulatedCluster, ARecoveryThatTakesTooLongIsAViolation) {
 
 #ifdef KVSTORE_PLANTED_BUGS
 
-// A bug, and in how many seeds it is found at the latest.
-struct Planted {
-    PlantedBug bug;
-    std::uint64_t seeds_max;
-};
+// In so many seeds every planted bug is found at the latest. Which seed finds it changes with every
+// change of the program; most are found within ten, the rarest within some hundreds.
+constexpr std::uint64_t kSeedsMax = 2'000;
 
-void PrintTo(const Planted& planted, std::ostream* out) {
-    *out << planted_bug_name(planted.bug);
-}
-
-class PlantedInACluster : public testing::TestWithParam<Planted> {
+class PlantedInACluster : public testing::TestWithParam<PlantedBug> {
 protected:
     PlantedInACluster() { set_log_level(LogLevel::kOff); }
     ~PlantedInACluster() override { set_log_level(LogLevel::kInfo); }
 };
 
 TEST_P(PlantedInACluster, IsCaught) {
-    const ScopedPlantedBug planted(GetParam().bug);
+    const ScopedPlantedBug planted(GetParam());
 
-    EXPECT_TRUE(first_that_fails(1, GetParam().seeds_max, half_a_minute()).has_value())
-        << planted_bug_name(GetParam().bug) << " was not found";
+    EXPECT_TRUE(first_that_fails(1, kSeedsMax, half_a_minute()).has_value())
+        << planted_bug_name(GetParam()) << " was not found";
 }
 
 INSTANTIATE_TEST_SUITE_P(Simulation,
                          PlantedInACluster,
-                         testing::Values(Planted{PlantedBug::kGroupAnswersLostProposal, 150},
-                                         Planted{PlantedBug::kGroupDeniesLostProposals, 150},
-                                         Planted{PlantedBug::kGroupTermNotPersisted, 3},
-                                         Planted{PlantedBug::kGroupRecoversUncommitted, 200},
-                                         Planted{PlantedBug::kGroupReadsWithoutBarrier, 20},
-                                         Planted{PlantedBug::kGroupTrustsItsLeadership, 200},
-                                         Planted{PlantedBug::kGroupReadsBeforeApplied, 20},
-                                         Planted{PlantedBug::kGroupDropsLastRow, 40},
-                                         Planted{PlantedBug::kGroupAcknowledgesBeforeDurable, 80},
-                                         Planted{PlantedBug::kGroupForgetsAppliedIndex, 10},
-                                         Planted{PlantedBug::kRouteRetriesUnknown, 60},
-                                         Planted{PlantedBug::kRouteAppliesTwice, 3},
-                                         Planted{PlantedBug::kRouteDropsConditions, 3},
-                                         Planted{PlantedBug::kKvIgnoresSession, 40},
-                                         Planted{PlantedBug::kKvForgetsOwnWrites, 60},
-                                         Planted{PlantedBug::kKvBoundedReadsAreEventual, 300},
-                                         Planted{PlantedBug::kNodeFoundsAgain, 300},
-                                         Planted{PlantedBug::kMvccSkipsConditions, 3},
-                                         Planted{PlantedBug::kMvccDigestNotRolled, 3},
-                                         Planted{PlantedBug::kMemorySnapshotMissesPreimage, 100},
-                                         Planted{PlantedBug::kMemoryForgetsAppliedIndex, 10},
-                                         Planted{PlantedBug::kWalSkipSync, 10},
-                                         Planted{PlantedBug::kWalAcknowledgeEarly, 200},
-                                         Planted{PlantedBug::kWalRetryAfterFailure, 100},
-                                         Planted{PlantedBug::kWalReleaseTooMuch, 120}),
-                         [](const testing::TestParamInfo<Planted>& info) {
+                         testing::Values(PlantedBug::kGroupAnswersLostProposal,
+                                         PlantedBug::kGroupDeniesLostProposals,
+                                         PlantedBug::kGroupTermNotPersisted,
+                                         PlantedBug::kGroupRecoversUncommitted,
+                                         PlantedBug::kGroupReadsWithoutBarrier,
+                                         PlantedBug::kGroupTrustsItsLeadership,
+                                         PlantedBug::kGroupReadsBeforeApplied,
+                                         PlantedBug::kGroupDropsLastRow,
+                                         PlantedBug::kGroupAcknowledgesBeforeDurable,
+                                         PlantedBug::kGroupForgetsAppliedIndex,
+                                         PlantedBug::kRouteRetriesUnknown,
+                                         PlantedBug::kRouteAppliesTwice,
+                                         PlantedBug::kRouteDropsConditions,
+                                         PlantedBug::kKvIgnoresSession,
+                                         PlantedBug::kKvForgetsOwnWrites,
+                                         PlantedBug::kKvBoundedReadsAreEventual,
+                                         PlantedBug::kNodeFoundsAgain,
+                                         PlantedBug::kMvccSkipsConditions,
+                                         PlantedBug::kMvccDigestNotRolled,
+                                         PlantedBug::kMemorySnapshotMissesPreimage,
+                                         PlantedBug::kMemoryForgetsAppliedIndex,
+                                         PlantedBug::kWalSkipSync,
+                                         PlantedBug::kWalAcknowledgeEarly,
+                                         PlantedBug::kWalRetryAfterFailure,
+                                         PlantedBug::kWalReleaseTooMuch),
+                         [](const testing::TestParamInfo<PlantedBug>& info) {
                              std::string name;
-                             for (const char c : planted_bug_name(info.param.bug)) {
+                             for (const char c : planted_bug_name(info.param)) {
                                  if (c != '-') {
                                      name += c;
                                  }
