@@ -26,6 +26,7 @@ BANNED = [
     (r"\bstd::function\b", "a template parameter, or base/callback.h, which moves and never copies", []),
     (r"\bstd::regex\b", "a parser written for the input; recursion on user data has no bound", []),
     (r"\bstd::list\b", "base/intrusive_list.h", []),
+    (r"\bstd::(unordered_)?(set|map)<[^,<>]*\*", "a key that is the same in a replay: addresses are not, nor is the order of what stands under them", []),
     (r"\bstd::endl\b", "'\\n'", []),
     (r"\b(printf|fprintf|puts|std::cout|std::cerr)\b", "the logger", ["src/base/assert", "src/base/log", "src/cli/", "cmd/", "clients/", "tests/"]),
     (r"\b(new|delete)\s+[A-Z]", "std::make_unique", ["src/base/callback"]),

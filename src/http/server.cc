@@ -1,7 +1,6 @@
 #include "http/server.h"
 
 #include <utility>
-#include <vector>
 
 #include "base/assert.h"
 #include "http/internal/connection_state.h"
@@ -63,43 +62,35 @@ std::unique_ptr<env::ConnectionHandler> Server::accept(env::Connection& connecti
     return std::make_unique<Handler>(std::make_shared<ConnectionState>(*this, connection));
 }
 
+template <typename Action>
+void Server::for_each_connection(Action action) {
+    for (auto at = connections_.begin(); at != connections_.end();) {
+        const std::uint64_t number = at->first;
+        action(*at->second);
+        at = connections_.upper_bound(number);
+    }
+}
+
 bool Server::has_room(std::size_t more) {
     const std::size_t bytes_max = options_.memory_bytes_max;
     if (memory_bytes_ + more <= bytes_max) {
         return true;
     }
     // Nobody tells when an answer has been taken.
-    for (ConnectionState* connection : connections_) {
-        connection->recount();
-    }
+    for_each_connection([](ConnectionState& connection) { connection.recount(); });
     return memory_bytes_ + more <= bytes_max;
 }
 
 async::Task<void> Server::stop() {
     is_stopping_ = true;
-    // Closing may end a connection at once, and take it out of the set.
-    const std::vector<ConnectionState*> open(connections_.begin(), connections_.end());
-    for (ConnectionState* connection : open) {
-        if (connections_.contains(connection)) {
-            connection->close_when_idle();
-        }
-    }
+    for_each_connection([](ConnectionState& connection) { connection.close_when_idle(); });
     co_await gate_.close();
-    const std::vector<ConnectionState*> left(connections_.begin(), connections_.end());
-    for (ConnectionState* connection : left) {
-        if (connections_.contains(connection)) {
-            connection->give_up();
-        }
-    }
+    for_each_connection([](ConnectionState& connection) { connection.give_up(); });
     constexpr Duration kNap = std::chrono::milliseconds(1);
     const MonotonicTime patience = env_.clock.now() + options_.stop_timeout;
     while (!connections_.empty()) {
-        const bool is_over = env_.clock.now() >= patience;
-        const std::vector<ConnectionState*> slow(connections_.begin(), connections_.end());
-        for (ConnectionState* connection : slow) {
-            if (is_over && connections_.contains(connection)) {
-                connection->abort();
-            }
+        if (env_.clock.now() >= patience) {
+            for_each_connection([](ConnectionState& connection) { connection.abort(); });
         }
         co_await env_.clock.sleep(kNap);
     }

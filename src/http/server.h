@@ -4,8 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
-#include <set>
 #include <string_view>
 
 #include "async/sync.h"
@@ -86,6 +86,9 @@ private:
     class ConnectionState;
     class Handler;
 
+    // `action` may end any of them.
+    template <typename Action>
+    void for_each_connection(Action action);
     // Whether `more` bytes can be held beside those that are.
     [[nodiscard]] bool has_room(std::size_t more);
 
@@ -94,7 +97,9 @@ private:
     ServerOptions options_;
     ServerStatistics statistics_;
     std::size_t memory_bytes_ = 0;  // the sum of what the connections are charged
-    std::set<ConnectionState*> connections_;
+    // By the order in which they came, not by address: so that a run is its replay.
+    std::map<std::uint64_t, ConnectionState*> connections_;
+    std::uint64_t connections_ever_ = 0;
     async::Gate gate_;
     bool is_stopping_ = false;
 };

@@ -24,6 +24,8 @@ class CheckSource(unittest.TestCase):
     def test_names_what_to_use_instead(self):
         found = self.messages(check_source.rule_banned, "std::mutex m;")
         self.assertIn("one core per object", found[0])
+        self.assertTrue(self.messages(check_source.rule_banned, "std::set<Connection*> open_;"))
+        self.assertFalse(self.messages(check_source.rule_banned, "std::map<int, Connection*> open_;"))
         self.assertFalse(self.messages(check_source.rule_banned, "std::mutex m;", "src/posix/x.cc"))
 
     def test_does_not_read_comments_and_literals(self):

@@ -17,8 +17,8 @@ constexpr std::size_t kWaitingInputMax = 256U << 10U;
 }  // namespace
 
 Server::ConnectionState::ConnectionState(Server& server, env::Connection& connection)
-    : server_(server), connection_(&connection) {
-    server_.connections_.insert(this);
+    : server_(server), number_(++server.connections_ever_), connection_(&connection) {
+    server_.connections_.emplace(number_, this);
     ++server_.statistics_.connection_count;
     set_deadline();
 }
@@ -50,7 +50,7 @@ void Server::ConnectionState::on_closed() {
     connection_ = nullptr;
     reader_.reset();
     recharge();
-    server_.connections_.erase(this);
+    server_.connections_.erase(number_);
     --server_.statistics_.connection_count;
 }
 

@@ -67,6 +67,7 @@ private:
     void recharge();
 
     Server& server_;
+    std::uint64_t number_;         // in server_.connections_
     env::Connection* connection_;  // null once closed
     std::optional<internal::RequestReader> reader_;
     std::size_t answering_bytes_ = 0;  // of the request under way
