@@ -6,6 +6,7 @@
 #include "base/planted_bug.h"
 #include "kv/inside.h"
 #include "kv/kv.h"
+#include "kv/readable.h"
 #include "kv/shard_records.h"
 #include "replication/read_view.h"
 
@@ -42,21 +43,6 @@ void note_seen(const CallContext& context, ShardId shard, Revision revision) {
     if (context.session != nullptr) {
         context.session->note(shard, revision);
     }
-}
-
-// Whether there is a state here to show, however old. A replica that has failed may hold anything;
-// one that has applied nothing was made a moment ago and waits for its leader.
-Status check_replica(replication::Group& group) {
-    if (group.can_read_now()) {
-        return {};
-    }
-    if (!group.has_sound_state()) {
-        return group.health();
-    }
-    if (group.shard().applied_index() == Index()) {
-        return {Code::kUnavailable, "this replica was not sent the shard's state yet"};
-    }
-    return {};
 }
 
 // A replica may move away while a read waits for it.
@@ -129,8 +115,8 @@ async::Task<Status> begin_read(env::Env* env,
 
 enum class Place : std::uint8_t { kHere, kElsewhere };
 
-// Where to read. A replica that leaves this node while it is waited for fails nobody: the others
-// are asked then.
+// Where to read. A replica that leaves this node while it is waited for fails nobody, and neither
+// does one that was made a moment ago: the others are asked then.
 // Errors: as begin_read().
 async::Task<Result<Place>> find_place(Kv* kv,
                                       const CallContext* context,
@@ -141,7 +127,7 @@ async::Task<Result<Place>> find_place(Kv* kv,
         if (ready.ok()) {
             co_return Place::kHere;
         }
-        if (!is_elsewhere(*kv, *shard)) {
+        if (!is_elsewhere(*kv, *shard) && (shard->is_gone() || !is_empty(shard->group()))) {
             co_return ready;
         }
     }

@@ -6,6 +6,7 @@
 #include "kv/catalog.h"
 #include "kv/inside.h"
 #include "kv/kv.h"
+#include "kv/readable.h"
 #include "kv/remote_read.h"
 
 namespace kvstore::kv {
@@ -103,6 +104,10 @@ async::Task<Result<RemoteAnswer>> Kv::answer(ShardId shard, Bytes request) {
     }
     if (!std::ranges::all_of(read.keys, [&](const Bytes& key) { return handle->contains(key); })) {
         co_return Status(Code::kUnavailable, "the shard holds other keys by now; ask anew");
+    }
+    if (read.consistency != Consistency::kLinearizable) {
+        // Whoever asked goes on to the next; two that have nothing would ask each other for ever.
+        KVSTORE_CO_CHECK_OK(check_replica(handle->group()));
     }
     CallContext context;
     context.consistency = read.consistency;

@@ -114,11 +114,26 @@ async::Task<Result<Group*>> NodeHost::create_shard_inside(ShardDescription descr
         co_return Status(Code::kAlreadyExists,
                          "shard " + std::to_string(description.id.value()) + " exists already");
     }
-    KVSTORE_CO_CHECK_OK(co_await create_shard_folder(&env_.disk, description));
-    auto opened = co_await open_group(description);
-    KVSTORE_CO_TRY(std::unique_ptr<RaftGroup> group, std::move(opened));
-    RaftGroup* const raw = group.get();
     const ShardId id = description.id;
+    if (half_made_.contains(id)) {
+        // It never took part, so no promise is forgotten with it.
+        KVSTORE_CO_CHECK_OK(co_await remove_shard_folder(&env_.disk, id));
+        half_made_.erase(id);
+    }
+    const Status made = co_await create_shard_folder(&env_.disk, description);
+    if (!made.ok()) {
+        if (made.code() != Code::kAlreadyExists) {
+            half_made_.insert(id);
+        }
+        co_return made;
+    }
+    auto opened = co_await open_group(description);
+    if (!opened.ok()) {
+        half_made_.insert(id);
+        co_return opened.status();
+    }
+    std::unique_ptr<RaftGroup> group = *std::move(opened);
+    RaftGroup* const raw = group.get();
     KVSTORE_ASSERT(!replicas_.contains(id));
     add(std::move(description), std::move(group));
     Status begun = co_await raw->begin();

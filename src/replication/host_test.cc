@@ -208,6 +208,30 @@ TEST_F(ReplicationHost, RefusesAShardThatExists) {
     EXPECT_EQ(run(host_->persist_shard(ShardId(kB))).code(), Code::kNotFound);
 }
 
+// Found by a simulated cluster: the folder of a creation that had failed refused the next for good.
+TEST_F(ReplicationHost, ACreationThatTheDiskFailedCanBeTriedAgain) {
+    must_open();
+    int failed = 0;
+    for (const auto call : {sim::DiskCall::kSync,
+                            sim::DiskCall::kSyncDirectory,
+                            sim::DiskCall::kWrite,
+                            sim::DiskCall::kRename}) {
+        for (std::uint32_t nth = 1; nth <= 3; ++nth) {
+            machine_.disk_faults().path_prefix = "shards";
+            machine_.disk_faults().on(call).nth = nth;
+            failed += run(host_->create_shard(describe(kA))).ok() ? 0 : 1;
+            machine_.disk_faults() = {};
+            if (host_->find_group(ShardId(kA)) == nullptr) {
+                const auto again = run(host_->create_shard(describe(kA)));
+                ASSERT_TRUE(again.ok()) << again.status().to_string();
+            }
+            EXPECT_TRUE(put(kA, "k", "v").is_done());
+            ASSERT_TRUE(drop(kA).ok());
+        }
+    }
+    EXPECT_GT(failed, 2);
+}
+
 TEST_F(ReplicationHost, AShardIsWholeOrNotThereWhereverItsCreationIsCutShort) {
     int cut_short = 0;
     for (std::uint64_t at = 1; at <= 12; ++at) {

@@ -135,6 +135,7 @@ private:
     Routes routes_;
     // Closed, but the log was not told and may still call them.
     std::vector<Replica> closed_;
+    std::set<ShardId> half_made_;  // whose folders stand, and that never ran
     FencedReplicas fenced_;
     std::map<ShardId, Replica> fenced_groups_;  // those that were open; as closed_
     std::set<ShardId> closing_;                 // of fenced_groups_

@@ -35,8 +35,14 @@ server::Config common_config(Random& random, std::uint32_t count) {
 }  // namespace
 
 bool Member::has_failed_replica() const {
-    return is_up() && std::ranges::any_of(node->kv().host().statistics(),
-                                          [](const auto& shard) { return !shard.health.ok(); });
+    if (!is_up()) {
+        return false;
+    }
+    replication::Host& shards = node->kv().host();
+    // A log that failed takes no new replica either, so there may be none that shows it.
+    return shards.log_health().code() == Code::kUnavailable ||
+           std::ranges::any_of(shards.statistics(),
+                               [](const auto& shard) { return !shard.health.ok(); });
 }
 
 bool Member::leads() const {
