@@ -216,8 +216,12 @@ async::Task<Status> ClusterNode::join(std::vector<env::Address> addresses) {
     }
     data_.number = joined->id;
     data_.cluster_id = cluster_id_text(joined->cluster_id);
-    KVSTORE_CO_CHECK_OK(co_await save_identity(&env_.disk, &data_));
-    co_return directory_.update(std::move(joined->rows));
+    KVSTORE_CO_CHECK_OK(directory_.update(std::move(joined->rows)));
+    // Before the number: a member that knows nobody would never find the others again.
+    const Bytes members = encode_members(*directory_.view());
+    KVSTORE_CO_CHECK_OK(
+        co_await env::write_file_atomically(&env_.disk, std::string(kMembersFile), members));
+    co_return co_await save_identity(&env_.disk, &data_);
 }
 
 Status ClusterNode::judge(const wire::Hello& hello) const {
