@@ -53,15 +53,6 @@ protected:
         keyspace_.reset();
         return found;
     }
-    std::vector<std::string> shard_folders() {
-        std::vector<std::string> found;
-        const auto listed = run(machine_.env().disk.list("shards"));
-        for (const env::DirectoryEntry& entry : *listed) {
-            found.push_back(entry.name);
-        }
-        std::ranges::sort(found);
-        return found;
-    }
 };
 
 // ---- what is there ----

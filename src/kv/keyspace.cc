@@ -84,9 +84,7 @@ Result<KeyspaceShard*> Keyspace::route(const mvcc::Operation& operation) const {
     if (shards_.size() == 1) {
         return shards_.front().get();
     }
-    if (is_dropped()) {
-        return Status(Code::kNotFound, "keyspace '" + info_.name + "' was dropped");
-    }
+    KVSTORE_CHECK_OK(check_not_dropped());
     KeyspaceShard* const shard = shard_of(operation.key).get();
     KVSTORE_CHECK_OK(check_in(*shard, operation));
     return shard;
@@ -96,9 +94,7 @@ Result<KeyspaceShard*> Keyspace::route(const mvcc::Command& command) const {
     if (shards_.size() == 1) {
         return shards_.front().get();
     }
-    if (is_dropped()) {
-        return Status(Code::kNotFound, "keyspace '" + info_.name + "' was dropped");
-    }
+    KVSTORE_CHECK_OK(check_not_dropped());
     KeyspaceShard* shard = nullptr;
     for (const mvcc::KeyCondition& condition : command.conditions) {
         shard = shard != nullptr ? shard : shard_of(condition.key).get();

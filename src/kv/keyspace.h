@@ -40,6 +40,10 @@ struct KeyspaceInfo {
     ShardId shard;
 };
 
+[[nodiscard]] inline Status dropped_status(const std::string& keyspace) {
+    return {Code::kNotFound, "keyspace '" + keyspace + "' was dropped"};
+}
+
 // One shard of a keyspace, as this node reaches it. Whoever keeps a handle across a suspension asks
 // is_gone() again.
 class KeyspaceShard {
@@ -59,8 +63,7 @@ public:
     [[nodiscard]] bool is_gone() const { return group_ == nullptr; }
     // Errors: kNotFound: it is gone.
     [[nodiscard]] Status check_not_gone() const {
-        return is_gone() ? Status(Code::kNotFound, "keyspace '" + keyspace_ + "' was dropped")
-                         : Status();
+        return is_gone() ? dropped_status(keyspace_) : Status();
     }
     // Requires: !is_gone().
     [[nodiscard]] replication::Group& group() const { return *group_; }
@@ -88,6 +91,10 @@ public:
 
     [[nodiscard]] const KeyspaceInfo& info() const { return info_; }
     [[nodiscard]] bool is_dropped() const { return shards_.empty(); }
+    // Errors: kNotFound: it is dropped.
+    [[nodiscard]] Status check_not_dropped() const {
+        return is_dropped() ? dropped_status(info_.name) : Status();
+    }
     [[nodiscard]] const std::vector<ShardHandle>& shards() const { return shards_; }
     // Requires: !is_dropped().
     [[nodiscard]] const ShardHandle& shard_of(ByteView key) const {

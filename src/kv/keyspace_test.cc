@@ -48,14 +48,6 @@ protected:
         }
         return found;
     }
-    std::vector<std::string> shard_folders() {
-        std::vector<std::string> found;
-        const auto listed = run(machine_.env().disk.list("shards"));
-        for (const env::DirectoryEntry& entry : *listed) {
-            found.push_back(entry.name);
-        }
-        return found;
-    }
     std::uint64_t count() {
         const auto counted = run(kv_->count_keys({}, keyspace_));
         EXPECT_TRUE(counted.ok());

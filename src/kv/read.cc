@@ -144,12 +144,6 @@ Status too_many_values(std::size_t bytes_max) {
                 " bytes together; ask for fewer keys"};
 }
 
-Status check_keyspace(const Keyspace& keyspace) {
-    return keyspace.is_dropped()
-               ? Status(Code::kNotFound, "keyspace '" + keyspace.info().name + "' was dropped")
-               : Status();
-}
-
 }  // namespace
 
 storage::Lookup Kv::find(const CallContext& context,
@@ -317,7 +311,7 @@ async::Task<Result<std::optional<OwnedRecord>>> Kv::get(CallContext context,
                                                         Revision as_of) {
     const Inside inside(gate_, exclusion_);
     KVSTORE_CO_CHECK_OK(inside.status());
-    KVSTORE_CO_CHECK_OK(check_keyspace(*keyspace));
+    KVSTORE_CO_CHECK_OK(keyspace->check_not_dropped());
     ShardHandle shard = keyspace->shard_of(key);
     co_return co_await get_in(std::move(context), std::move(shard), std::move(key), as_of);
 }
@@ -359,7 +353,7 @@ async::Task<Result<std::vector<std::optional<OwnedRecord>>>> Kv::get_many(
     std::size_t values_bytes_max) {
     const Inside inside(gate_, exclusion_);
     KVSTORE_CO_CHECK_OK(inside.status());
-    KVSTORE_CO_CHECK_OK(check_keyspace(*keyspace));
+    KVSTORE_CO_CHECK_OK(keyspace->check_not_dropped());
     if (keyspace->shards().size() == 1) {
         ShardHandle shard = keyspace->shards().front();
         co_return co_await get_many_in(
@@ -407,7 +401,7 @@ async::Task<Result<mvcc::ScanPage>> Kv::scan(CallContext context,
                                              mvcc::ScanRequest request) {
     const Inside inside(gate_, exclusion_);
     KVSTORE_CO_CHECK_OK(inside.status());
-    KVSTORE_CO_CHECK_OK(check_keyspace(*keyspace));
+    KVSTORE_CO_CHECK_OK(keyspace->check_not_dropped());
     if (keyspace->shards().size() == 1) {
         ShardHandle shard = keyspace->shards().front();
         co_return co_await scan_in(std::move(context), std::move(shard), std::move(request));
@@ -454,7 +448,7 @@ async::Task<Result<mvcc::ScanPage>> Kv::scan(CallContext context,
 async::Task<Result<std::uint64_t>> Kv::count_keys(CallContext context, KeyspaceHandle keyspace) {
     const Inside inside(gate_, exclusion_);
     KVSTORE_CO_CHECK_OK(inside.status());
-    KVSTORE_CO_CHECK_OK(check_keyspace(*keyspace));
+    KVSTORE_CO_CHECK_OK(keyspace->check_not_dropped());
     const std::vector<ShardHandle> shards = keyspace->shards();
     std::uint64_t count = 0;
     for (std::size_t at = 0; at < shards.size(); ++at) {

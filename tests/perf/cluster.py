@@ -9,13 +9,11 @@ import argparse
 import contextlib
 import json
 import os
-import pathlib
 import re
 import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
 import run as single
@@ -330,32 +328,11 @@ def arguments(words=None):
     return options
 
 
-def report(options):
-    lines = []
-
-    def tell(line):
-        print(line, flush=True)
-        lines.append(line)
-
-    tell(f"Machine: {single.machine()}. Load average before the run: {single.load()}.")
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="kvstore-perf-"))
-    try:
-        for name in options.only:
-            tell("")
-            for line in SECTIONS[name](options, folder / name):
-                tell(line)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    tell("")
-    tell(f"Load average after the run: {single.load()}.")
-    return "\n".join(lines) + "\n"
-
-
 def main():
     options = arguments()
     if not LOAD:
         sys.exit("KVSTORE_LOAD names no load generator: ./dev bench cluster builds it")
-    measured = report(options)
+    measured = single.report(options, SECTIONS)
     if options.write:
         single.write(measured, BEGIN, END)
     return 0

@@ -1,14 +1,13 @@
 // The proof that simulated clusters see: every bug that is planted where they look is found.
 #include <array>
 #include <cstdint>
-#include <ostream>
-#include <string>
 
 #include <gtest/gtest.h>
 
 #include "base/log.h"
 #include "base/planted_bug.h"
 #include "cluster_storm.h"
+#include "planted_bugs.h"
 #include "simulation/simulation.h"
 
 namespace kvstore::storm {
@@ -106,15 +105,7 @@ INSTANTIATE_TEST_SUITE_P(Simulation,
                                          PlantedBug::kWalAcknowledgeEarly,
                                          PlantedBug::kWalRetryAfterFailure,
                                          PlantedBug::kWalReleaseTooMuch),
-                         [](const testing::TestParamInfo<PlantedBug>& info) {
-                             std::string name;
-                             for (const char c : planted_bug_name(info.param)) {
-                                 if (c != '-') {
-                                     name += c;
-                                 }
-                             }
-                             return name;
-                         });
+                         planted_bug_test_name);
 
 #endif
 

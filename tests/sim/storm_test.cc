@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/planted_bug.h"
+#include "planted_bugs.h"
 
 namespace kvstore::storm {
 namespace {
@@ -82,15 +83,7 @@ INSTANTIATE_TEST_SUITE_P(Storm,
                                          PlantedBug::kMemorySnapshotMissesPreimage,
                                          PlantedBug::kMvccDigestNotRolled,
                                          PlantedBug::kMvccRevisionSkipsOnNoop),
-                         [](const testing::TestParamInfo<PlantedBug>& bug) {
-                             std::string name;
-                             for (const char c : planted_bug_name(bug.param)) {
-                                 if (c != '-') {
-                                     name += c;
-                                 }
-                             }
-                             return name;
-                         });
+                         planted_bug_test_name);
 
 #endif
 

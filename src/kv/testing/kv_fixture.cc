@@ -1,5 +1,7 @@
 #include "kv/testing/kv_fixture.h"
 
+#include <algorithm>
+
 #include "base/log.h"
 
 namespace kvstore::kv::testing {
@@ -116,6 +118,16 @@ std::vector<std::string> KvFixture::names() {
     for (const KeyspaceInfo& info : kv_->keyspaces()) {
         found.push_back(info.name);
     }
+    return found;
+}
+
+std::vector<std::string> KvFixture::shard_folders() {
+    std::vector<std::string> found;
+    const auto listed = run(machine_.env().disk.list("shards"));
+    for (const env::DirectoryEntry& entry : *listed) {
+        found.push_back(entry.name);
+    }
+    std::ranges::sort(found);
     return found;
 }
 

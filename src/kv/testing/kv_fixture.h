@@ -47,6 +47,8 @@ protected:
     static KeyspaceOptions memory_options(Duration history = std::chrono::minutes(10));
     KeyspaceHandle create(std::string name, Duration history = std::chrono::minutes(10));
     [[nodiscard]] std::vector<std::string> names();
+    // What stands in the data directory, sorted.
+    [[nodiscard]] std::vector<std::string> shard_folders();
 
     // ---- operations on `default`, or on `keyspace_` where a test sets it ----
     [[nodiscard]] KeyspaceHandle keyspace() const {
