@@ -256,10 +256,21 @@ class Etcd(Cluster):
         return None
 
     def control(self, *words):
-        subprocess.run(
-            ["etcdctl", "--endpoints", self.endpoints(), *words], check=True, capture_output=True,
-            env={"ETCDCTL_API": "3", "PATH": "/usr/bin:/bin"}, timeout=PATIENCE,
-        )  # fmt: skip
+        """Asked again while it refuses: it wants its members connected for some seconds before it changes."""
+
+        def accepted():
+            done = subprocess.run(
+                ["etcdctl", "--endpoints", self.endpoints(), *words], check=False, capture_output=True, text=True,
+                env={"ETCDCTL_API": "3", "PATH": "/usr/bin:/bin"}, timeout=PATIENCE,
+            )  # fmt: skip
+            said.append(done.stderr.strip())
+            return done.returncode == 0
+
+        said = []
+        try:
+            eventually(accepted, "etcdctl " + " ".join(words))
+        except RuntimeError as error:
+            raise RuntimeError(f"{error}; it said: {said[-1]}") from error
 
     def is_level(self, node):
         theirs = self.leader().status()
