@@ -179,6 +179,19 @@ TEST_F(AdministrationRules, RemoveOnlyWhoIsDeadAndWhoseVotesAreNotMissed) {
     expect_conflict(1, MemberChange::kRemove, "shard 1 would be left with 1 live voters of 2");
 }
 
+TEST_F(AdministrationRules, RemoveNobodyForWhomNobodyElseIsThere) {
+    liveness[0] = Liveness::kDead;
+    nodes[3].state = NodeState::kDecommissioning;
+    expect_conflict(1,
+                    MemberChange::kRemove,
+                    "is to have 3 replicas and only 2 nodes could hold them; add a node");
+    factor = 1;
+    EXPECT_TRUE(change(1, MemberChange::kRemove).ok());
+    factor = 3;
+    nodes[0].is_learner = true;
+    EXPECT_TRUE(change(1, MemberChange::kRemove).ok()) << "it holds nothing";
+}
+
 TEST_F(AdministrationRules, PromoteALearner) {
     nodes[3].is_learner = true;
 

@@ -232,9 +232,12 @@ class Administrating(ClusterTestCase):
         self.assertIn("would be left with 1 live voters of 2", said)
         with nodes[0].redis() as client:
             client("SET", "k", "v")
-        # The dead one may go; the new one takes its place.
+        # Nor may the dead one, before there is another: two nodes would keep one copy of two.
+        said = self.cli(nodes[0], "member", "remove", "n3", expect=CONFLICT)
+        self.assertIn("is to have 3 replicas and only 2 nodes could hold them", said)
         self.cli(nodes[0], "member", "add", "n4")
         four = self.fourth(nodes)
+        self.wait_alive(nodes[0], "n4")
         self.cli(nodes[0], "member", "remove", "n3")
         self.assertNotIn("n3", self.members(nodes[0]))
         self.eventually(lambda: len(self.shard(four)["voters"]) == 3)

@@ -81,15 +81,9 @@ Status check_drain(const ClusterState& state, const NodeRecord& node) {
     return reasons.empty() ? Status() : conflict(cannot + reasons);
 }
 
-// The system shard takes as many replicas as there is room for; data are not to have fewer.
-Status check_decommission(const ClusterState& state, const NodeRecord& node) {
-    const std::string cannot = called(node) + " cannot be decommissioned: ";
-    if (node.is_learner) {
-        return {};
-    }
-    if (is_nobody_else_active(state, node.id)) {
-        return conflict(cannot + "no other node is active");
-    }
+// Which keyspaces' shards would have fewer replicas without the node, for want of nodes. The system
+// shard takes as many as there is room for; data are not to have fewer.
+std::string too_few_without(const ClusterState& state, NodeId node) {
     const auto count = [&](auto counts) {
         return static_cast<std::size_t>(std::ranges::count_if(state.input.nodes, counts));
     };
@@ -98,7 +92,7 @@ Status check_decommission(const ClusterState& state, const NodeRecord& node) {
         return stays && !other.is_learner;
     });
     const std::size_t left =
-        count([&](const PlacementNode& other) { return other.id != node.id && can_hold(other); });
+        count([&](const PlacementNode& other) { return other.id != node && can_hold(other); });
     std::string reasons;
     for (const PlacementShard& shard : state.input.shards) {
         const std::uint32_t factor = shard.replication_factor;
@@ -110,9 +104,20 @@ Status check_decommission(const ClusterState& state, const NodeRecord& node) {
                        std::to_string(left) + " nodes could hold them");
         }
     }
-    return reasons.empty()
-               ? Status()
-               : conflict(cannot + reasons + "; add a node, or lower the replication factor first");
+    return reasons.empty() ? reasons
+                           : reasons + "; add a node, or lower the replication factor first";
+}
+
+Status check_decommission(const ClusterState& state, const NodeRecord& node) {
+    const std::string cannot = called(node) + " cannot be decommissioned: ";
+    if (node.is_learner) {
+        return {};
+    }
+    if (is_nobody_else_active(state, node.id)) {
+        return conflict(cannot + "no other node is active");
+    }
+    const std::string reasons = too_few_without(state, node.id);
+    return reasons.empty() ? Status() : conflict(cannot + reasons);
 }
 
 // Whoever may live is not cut off: it would go on as if nothing had happened.
@@ -128,7 +133,11 @@ Status check_remove(const ClusterState& state, const NodeRecord& node) {
                         "gives its replicas away first, or stop it and wait until it is found "
                         "dead");
     }
-    return {};
+    // Dead, it keeps its place, and what the others have is kept: gone, two of three nodes would
+    // throw one of their two copies away.
+    const std::string reasons =
+        node.is_learner || !has_begun ? std::string() : too_few_without(state, node.id);
+    return reasons.empty() ? Status() : conflict(called(node) + " cannot be removed: " + reasons);
 }
 
 Status wrong_state(const NodeRecord& node, MemberChange change) {
