@@ -8,7 +8,7 @@ from dev_raft_go import new_enough_go
 from dev_setup import BENCH_PACKAGES, setup
 
 # What a script of tests/perf needs besides.
-MORE_PACKAGES = {"cluster": ["etcd-server", "etcd-client"]}
+MORE_PACKAGES = {"cluster": ["etcd-server", "etcd-client", "linux-perf"]}
 LOAD_SOURCES = ROOT / "tests/perf/clusterload"
 
 

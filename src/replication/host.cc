@@ -42,6 +42,7 @@ void add_members(const RaftGroup& group, NodeId self, std::vector<NodeId>& nodes
 NodeHost::NodeHost(env::Env& env, HostOptions options)
     : env_(env),
       options_(std::move(options)),
+      notices_(env.clock, *this),
       shared_{.env = env,
               .clock = clock_,
               .self = options_.self,
@@ -200,7 +201,7 @@ async::Task<Status> NodeHost::remove_dropped(ShardId shard) {
 }
 // ---- peers ----
 
-void NodeHost::send(const raft::Message& message) {
+void NodeHost::send_now(const raft::Message& message) {
     Bytes* const buffer = options_.transport->message_buffer(message.to, wire::kRaftTopic);
     if (buffer != nullptr) {
         wire::encode_raft_message(message, *buffer);
@@ -512,6 +513,7 @@ async::Task<Status> NodeHost::stop() {
     co_await routes_.finish(soon);
     is_ticking_over_ = true;
     co_await tick_gate_.close();
+    notices_.stop();
     if (wal_) {
         const Status stopped = co_await wal_->stop();
         note(stopped);

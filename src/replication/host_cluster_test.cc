@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "replication/host.h"
+#include "replication/strong/commit_notices.h"
 #include "replication/strong/raft_group.h"
 #include "replication/testing/told.h"
 
@@ -72,6 +73,19 @@ TEST_F(Hosts, ReplicatesAndFailsOver) {
     cluster_.start(leader);
     EXPECT_TRUE(catches_up(leader, next));
     EXPECT_EQ(cluster_.local_value(leader, "k"), "w");
+}
+
+// An append and its answer: that it is committed is told with the next one (commit_notices.h).
+TEST_F(Hosts, AWriteAfterAnotherCostsAFollowerOneMessage) {
+    constexpr std::uint64_t kWrites = 200;
+    const std::uint64_t leader = cluster_.wait_for_leader();
+    ASSERT_TRUE(put(leader, "k", "first").is_done());
+    const std::uint64_t before = cluster_.transport(leader).statistics().frames_sent;
+    for (std::uint64_t i = 0; i < kWrites; ++i) {
+        ASSERT_TRUE(put(leader, "k", std::to_string(i)).is_done());
+    }
+    const std::uint64_t sent = cluster_.transport(leader).statistics().frames_sent - before;
+    EXPECT_LT(sent, 2 * kWrites * 5 / 4) << "two followers, and heartbeats";
 }
 
 TEST_F(Hosts, AMemberThatJoinsIsSentTheState) {

@@ -14,6 +14,7 @@
 #include "async/sync.h"
 #include "replication/fenced_replicas.h"
 #include "replication/host.h"
+#include "replication/strong/commit_notices.h"
 #include "replication/strong/digest_checks.h"
 #include "replication/strong/maintenance.h"
 #include "replication/strong/node_watch.h"
@@ -36,6 +37,7 @@ struct Replica {
 // Runs on   One core.
 class NodeHost final : public Host,
                        private RaftLink,
+                       private MessageSink,
                        private StateOwner,
                        private WatchedNodes,
                        private rpc::Service {
@@ -83,7 +85,8 @@ private:
     static constexpr Duration kReleaseInterval = std::chrono::seconds(1);
 
     // ---- peers ----
-    void send(const raft::Message& message) override;
+    void send(const raft::Message& message) override { notices_.send(message); }
+    void send_now(const raft::Message& message) override;
     void send_snapshot(RaftGroup& group, const raft::Message& message) override;
     void on_quarantine(RaftGroup& group) override;
     void on_messages(NodeId from, rpc::Received messages) override;
@@ -128,6 +131,7 @@ private:
     env::Env& env_;
     HostOptions options_;
     HybridClock clock_;
+    CommitNotices notices_;
     GroupShared shared_;
     std::shared_ptr<storage::LsmShared> lsm_;
     std::unique_ptr<storage::Wal> wal_;
