@@ -132,6 +132,12 @@ def status(node):
     return node.http("GET", "/v1/status").json()
 
 
+def metric(node, name):
+    """The sum over a metric's labels."""
+    lines = node.http("GET", "/metrics").data.decode().splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
+
+
 def voters(node, keyspace="default"):
     """The numbers of the nodes that vote on a keyspace's shard, as `node` knows them."""
     shards = {shard["keyspace"]: shard for shard in status(node)["shards"]}

@@ -5,7 +5,7 @@ import json
 import shutil
 import unittest
 
-from cluster_support import ClusterTestCase, free_ports, voters
+from cluster_support import ClusterTestCase, free_ports, leader_of, metric, voters
 from support import CONFIG_INVALID, run_server_command
 
 
@@ -167,6 +167,15 @@ class Dying(ClusterTestCase):
                 self.eventually(
                     lambda c=client, v=victim, o=others: c("GET", f"without:{v.name}") == o[-1].name.encode()
                 )
+
+    def test_a_dead_leader_is_replaced_and_the_election_counted(self):
+        nodes = self.cluster(3)
+        leader = self.eventually(lambda: leader_of(nodes))
+        others = [node for node in nodes if node is not leader]
+        before = {node.name: metric(node, "kvstore_raft_leader_elections_total") for node in others}
+        leader.kill()
+        heir = self.eventually(lambda: leader_of(others))
+        self.assertGreater(metric(heir, "kvstore_raft_leader_elections_total"), before[heir.name])
 
     def test_a_planned_restart_of_each_node_fails_no_request(self):
         nodes = self.cluster(3)

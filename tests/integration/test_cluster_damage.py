@@ -7,7 +7,7 @@ import shutil
 import threading
 import unittest
 
-from cluster_support import ClusterTestCase, status, voters
+from cluster_support import ClusterTestCase, metric, status, voters
 from support import BROKEN_CONNECTION, RedisError
 
 COUNT = 200
@@ -32,11 +32,6 @@ def flip_value(path, i):
 
 def shard_of(node, keyspace="default"):
     return next(shard for shard in status(node)["shards"] if shard["keyspace"] == keyspace)
-
-
-def metric(node, name):
-    lines = node.http("GET", "/metrics").data.decode().splitlines()
-    return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
 
 
 class Client(threading.Thread):

@@ -10,7 +10,7 @@ import threading
 import unittest
 
 from cluster_support import ClusterTestCase
-from support import BINARY, OK, Redis, clean_environment
+from support import BINARY, OK, ROOT, Redis, clean_environment
 
 PATIENCE = 60
 
@@ -27,10 +27,10 @@ def is_alive(process_id):
 class Demo:
     """One demo, with its commands on stdin."""
 
-    def __init__(self, folder, *flags):
-        environment = {**clean_environment(), "TMPDIR": str(folder)}
+    def __init__(self, folder, *flags, command=(BINARY, "demo")):
+        environment = {**clean_environment(), "TMPDIR": str(folder), "KVSTORE_BIN": str(BINARY)}
         self.process = subprocess.Popen(
-            [BINARY, "demo", *flags], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            [*command, *flags], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, bufsize=1, cwd=folder, env=environment,
         )  # fmt: skip
         self.timer = threading.Timer(PATIENCE, self.process.kill)
@@ -72,8 +72,8 @@ class Demo:
 
 
 class DemoTest(ClusterTestCase):
-    def demo(self, *flags):
-        demo = Demo(self.folder, *flags)
+    def demo(self, *flags, **how):
+        demo = Demo(self.folder, *flags, **how)
         self.addCleanup(demo.close)
         self.assertEqual(len(demo.nodes), 3, demo.banner)
         return demo
@@ -88,6 +88,13 @@ class Starting(DemoTest):
         for at in range(3):
             with Redis(demo.resp_port(at)) as client:
                 self.assertEqual(client("GET", "user:1"), b"Ada")
+
+    def test_the_script_of_old_starts_three_nodes(self):
+        demo = self.demo(command=("bash", ROOT / "run.sh"))
+        with Redis(demo.resp_port(0)) as client:
+            client("SET", "k", "v")
+        with Redis(demo.resp_port(2)) as client:
+            self.assertEqual(client("GET", "k"), b"v")
 
     def test_every_line_to_try_works_as_it_is_printed(self):
         demo = self.demo()
