@@ -4,9 +4,10 @@ import contextlib
 import pathlib
 import signal
 import socket
+import subprocess
 import time
 
-from support import BROKEN_CONNECTION, RedisError, Server, ServerTestCase
+from support import BINARY, BROKEN_CONNECTION, RedisError, Server, ServerTestCase, clean_environment
 
 HEAL_SECONDS = 30
 
@@ -77,6 +78,17 @@ class ClusterTestCase(ServerTestCase):
         for node in nodes:
             node.wait_ready()
         return nodes
+
+    def cli(self, node, *words, expect=0, seconds=150):
+        """Runs a command through `node`, or through several. Returns: what it printed."""
+        nodes = node if isinstance(node, list) else [node]
+        endpoints = ",".join(f"127.0.0.1:{one.http_port}" for one in nodes)
+        ended = subprocess.run(
+            [BINARY, *words, "--endpoints", endpoints], env=clean_environment(),
+            capture_output=True, text=True, timeout=seconds, check=False,
+        )  # fmt: skip
+        self.assertEqual(ended.returncode, expect, ended.stdout + ended.stderr)
+        return ended.stdout + ended.stderr
 
     def eventually(self, check, seconds=HEAL_SECONDS):
         """Calls `check` until it returns something true, and returns that."""

@@ -2,13 +2,12 @@
 
 import contextlib
 import json
-import subprocess
 import threading
 import time
 import unittest
 
 from cluster_support import ClusterTestCase, free_ports
-from support import BINARY, BROKEN_CONNECTION, Http, RedisError, clean_environment
+from support import BROKEN_CONNECTION, Http, RedisError
 
 UNAVAILABLE, CONFLICT, ERROR, USAGE = 4, 6, 1, 2
 FOUND_DEAD_SECONDS = 60
@@ -80,17 +79,6 @@ class Nowhere:
 
 
 class Administrating(ClusterTestCase):
-    def cli(self, node, *words, expect=0, seconds=150):
-        """Runs a command through `node`, or through several. Returns: what it printed."""
-        nodes = node if isinstance(node, list) else [node]
-        endpoints = ",".join(f"127.0.0.1:{one.http_port}" for one in nodes)
-        ended = subprocess.run(
-            [BINARY, *words, "--endpoints", endpoints], env=clean_environment(),
-            capture_output=True, text=True, timeout=seconds, check=False,
-        )  # fmt: skip
-        self.assertEqual(ended.returncode, expect, ended.stdout + ended.stderr)
-        return ended.stdout + ended.stderr
-
     def cli_json(self, node, *words, **options):
         return json.loads(self.cli(node, *words, "--output", "json", **options))
 

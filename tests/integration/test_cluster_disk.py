@@ -34,7 +34,7 @@ class OneBadDisk(ClusterTestCase):
             node.disk = places[node.name]
         return nodes
 
-    def fill_the_leader(self, nodes):
+    def fill_the_leader(self, nodes, value_bytes):
         """Until it hands over. Its log has segments in store, and goes on with them for a while."""
         for _ in range(ATTEMPTS):
             leader = self.eventually(lambda: leader_of(nodes))
@@ -43,17 +43,17 @@ class OneBadDisk(ClusterTestCase):
             end = time.monotonic() + FILL_SECONDS
             while leader_of(nodes) is leader and SAID not in leader.log() and time.monotonic() < end:
                 with contextlib.suppress(RedisError), leader.redis() as client:
-                    client.pipeline([("SET", "filling", b"x" * 20_000)] * 5)
+                    client.pipeline([("SET", "filling", b"x" * value_bytes)] * 5)
             if SAID in leader.log():
                 return leader
             leader.disk.empty()
         return self.fail(f"no leader hands over:\n{leader.log()[-2000:]}")
 
-    def check_a_leader_with_a_full_disk(self, engine):
+    def check_a_leader_with_a_full_disk(self, engine, value_bytes=20_000):
         nodes = self.three_on_disks("--default-engine", engine)
         with nodes[0].redis() as client:
             client("SET", "before", "1")
-        full = self.fill_the_leader(nodes)
+        full = self.fill_the_leader(nodes, value_bytes)
         others = [node for node in nodes if node is not full]
 
         begin = time.monotonic()
@@ -74,6 +74,13 @@ class OneBadDisk(ClusterTestCase):
             return len({(s[0]["applied_index"], s[0]["digest"]) for s in found}) == 1
 
         self.eventually(agree)
+        self.assertNotIn("write-ahead log failed", full.log())
+        # It serves as before, also as a leader.
+        self.eventually(lambda: full.http("GET", "/readyz").status == 200)
+        self.cli(others[0], "move-leader", full.name)
+        self.eventually(lambda: leader_of(nodes) is full)
+        with full.redis() as client:
+            self.assertEqual(client("SET", "after", "1"), "OK")
         self.assertEqual(full.starts, 1)
         self.assertTrue(full.is_running())
 
@@ -82,6 +89,9 @@ class OneBadDisk(ClusterTestCase):
 
     def test_a_leader_with_a_full_disk_hands_over_on_the_memory_engine(self):
         self.check_a_leader_with_a_full_disk("memory")
+
+    def test_a_leader_whose_disk_is_full_in_the_middle_of_a_large_write_hands_over(self):
+        self.check_a_leader_with_a_full_disk("memory", value_bytes=1 << 20)
 
     def test_a_slow_follower_holds_nobody_up(self):
         nodes = self.three_on_disks()

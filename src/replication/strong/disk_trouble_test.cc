@@ -1,5 +1,7 @@
 // A group one of whose nodes has trouble with its disk: writes go on elsewhere.
+#include <algorithm>
 #include <cstdint>
+#include <deque>
 #include <limits>
 #include <string>
 
@@ -43,6 +45,15 @@ protected:
     bool is_full(std::uint64_t node) {
         return cluster_.host(node).log_health().code() == Code::kDiskFull;
     }
+    // More than a segment holds.
+    void propose_in_one_turn(std::uint64_t node) {
+        cluster_.on_core(node, [&] {
+            for (int i = 0; i < 30; ++i) {
+                const auto put = put_of(std::to_string(i), std::string(50'000, 'x'));
+                ASSERT_TRUE(cluster_.group(node)->propose(put, &told_.emplace_back()).ok());
+            }
+        });
+    }
     // Writes through `node` until the log of `victim` is full.
     bool write_until_full(std::uint64_t node, std::uint64_t victim) {
         for (int i = 0; i < 200 && !is_full(victim); ++i) {
@@ -54,6 +65,7 @@ protected:
     }
 
     HostCluster cluster_{1, kNodes, kNodes};
+    std::deque<Told> told_;
     std::uint64_t leader_ = 0;
 };
 
@@ -129,6 +141,115 @@ TEST_F(DiskTrouble, WhereAllAreFullWritesAreToldSoAndReadsGoOn) {
     leader_ = cluster_.wait_for_leader();
     const async::Deadline soon = async::Deadline::after(cluster_.world().now(), seconds(5));
     EXPECT_TRUE(cluster_.run(leader_, cluster_.group(leader_)->read_barrier(soon)).ok());
+}
+
+// The disk is full before the log has noticed, and one turn brings more than the segment holds.
+TEST_F(DiskTrouble, ALeaderWhoseRecordFindsNoRoomHandsOverAndNeedsNoRestart) {
+    const std::uint64_t full = leader_;
+    fill_disk(full);
+    propose_in_one_turn(full);
+    const auto are_over = [&] {
+        return std::ranges::all_of(told_, [](const Told& told) { return told.is_over(); });
+    };
+    EXPECT_TRUE(cluster_.world().run_until(are_over, seconds(5)));
+    for (const Told& told : told_) {
+        EXPECT_TRUE(told.is_done() || told.failure.effect() == Effect::kUnknown);
+    }
+    EXPECT_TRUE(is_full(full));
+    EXPECT_TRUE(
+        cluster_.world().run_until([&] { return !cluster_.group(full)->is_leader(); }, seconds(5)));
+    EXPECT_TRUE(write(follower(), "v"));
+    cluster_.world().run_for(seconds(30));
+    EXPECT_TRUE(cluster_.group(full)->health().ok());
+
+    cluster_.machine(full).disk_faults() = {};
+    EXPECT_TRUE(cluster_.world().run_until([&] { return !is_full(full); }, seconds(5)));
+    cluster_.world().run_for(seconds(3));
+    EXPECT_TRUE(cluster_.transfer(full));
+    EXPECT_TRUE(write(full, "v"));
+}
+
+TEST_F(DiskTrouble, WhereAllLogsAreStalledProposalsAreToldThatNothingIsKnownAndMemoryIsKept) {
+    for (std::uint64_t id = 1; id <= kNodes; ++id) {
+        fill_disk(id);
+    }
+    propose_in_one_turn(leader_);
+    ASSERT_TRUE(cluster_.world().run_until([&] { return told_.back().is_over(); }, seconds(10)));
+    EXPECT_EQ(told_.back().failure.effect(), Effect::kUnknown);
+    cluster_.world().run_for(seconds(5));
+    const Term before = cluster_.group(follower())->term();
+    cluster_.world().run_for(std::chrono::minutes(5));
+    EXPECT_LE(cluster_.group(follower())->term().value(), before.value() + 3);
+
+    for (std::uint64_t id = 1; id <= kNodes; ++id) {
+        cluster_.machine(id).disk_faults() = {};
+    }
+    cluster_.world().run_for(seconds(10));
+    const std::uint64_t leader = cluster_.wait_for_leader();
+    ASSERT_NE(leader, 0U);
+    EXPECT_TRUE(write(leader, "v"));
+}
+
+class LonelyDiskTrouble : public ::testing::Test {
+protected:
+    LonelyDiskTrouble() {
+        set_log_level(LogLevel::kOff);
+        (void)cluster_.wait_for_leader();
+    }
+    ~LonelyDiskTrouble() override {
+        cluster_.machine(1).disk_faults() = {};
+        cluster_.stop_all();
+        set_log_level(LogLevel::kInfo);
+    }
+    // More in one turn than the segment holds, on a disk that has no room.
+    void stall() {
+        cluster_.machine(1).disk_faults().capacity = 1;
+        cluster_.on_core(1, [&] {
+            for (int i = 0; i < 30; ++i) {
+                const auto put = put_of("k", std::string(50'000, 'x'));
+                ASSERT_TRUE(cluster_.group(1)->propose(put, &told_.emplace_back()).ok());
+            }
+        });
+        cluster_.world().run_for(milliseconds(100));
+    }
+
+    HostCluster cluster_{1, 1, 1};
+    std::deque<Told> told_;
+};
+
+TEST_F(LonelyDiskTrouble, AWriteThatFindsNoRoomIsToldThatItsOutcomeIsNotKnownAndMayHappen) {
+    stall();
+    EXPECT_FALSE(told_.front().is_over());
+    const Told& later = cluster_.propose(1, put_of("later", "v"));
+    EXPECT_EQ(later.refusal.code(), Code::kDiskFull);
+    EXPECT_EQ(later.refusal.effect(), Effect::kNone);
+    cluster_.world().run_for(seconds(5));
+    for (const Told& told : told_) {
+        EXPECT_EQ(told.failure.code(), Code::kDiskFull);
+        EXPECT_EQ(told.failure.effect(), Effect::kUnknown);
+    }
+
+    cluster_.machine(1).disk_faults() = {};
+    cluster_.world().run_for(seconds(3));
+    EXPECT_TRUE(cluster_.local_value(1, "k").has_value());
+    const Told& again = cluster_.propose(1, put_of("later", "v"));
+    EXPECT_TRUE(cluster_.wait(again) && again.is_done());
+}
+
+TEST_F(LonelyDiskTrouble, AWriteThatFindsNoRoomForAWhileIsDone) {
+    stall();
+    cluster_.machine(1).disk_faults() = {};
+    cluster_.world().run_for(seconds(2));
+    EXPECT_TRUE(told_.back().is_done());
+}
+
+TEST_F(LonelyDiskTrouble, AHostStopsWhileItsLogWaitsForRoom) {
+    stall();
+    const MonotonicTime began = cluster_.world().now();
+    EXPECT_EQ(cluster_.run(1, cluster_.host(1).stop()).code(), Code::kDiskFull);
+    EXPECT_LT(cluster_.world().now() - began, seconds(10));
+    cluster_.crash(1);
+    EXPECT_EQ(told_.back().failure.effect(), Effect::kUnknown);
 }
 
 TEST_F(DiskTrouble, ALeaderWhoseLogFailsIsReplacedAndItsStateMayStillBeShown) {

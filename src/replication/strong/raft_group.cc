@@ -419,8 +419,12 @@ void RaftGroup::tick() {
     if (is_asleep() && reads_.empty() && !lost_at_ && unwritten_.empty()) {
         return;
     }
-    node_->tick();
     const MonotonicTime now = shared_.env.clock.now();
+    // Who cannot write its own vote down cannot be elected: asking again and again would only fill
+    // memory with what waits for the disk.
+    if (!is_stalled(now) || node_->is_leader()) {
+        node_->tick();
+    }
     const Duration election = shared_.timing.tick * shared_.timing.election_ticks;
     static_cast<void>(reads_.retry(now, now - election));
     begin_reads();

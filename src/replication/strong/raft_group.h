@@ -296,6 +296,9 @@ private:
     [[nodiscard]] bool is_out_of_room() const {
         return apply_.is_out_of_room() || shared_.is_log_full();
     }
+    // Whether what was appended waits for room on a full disk. Proposals that wait for longer than
+    // their patience are told that nothing is known.
+    bool is_stalled(MonotonicTime now);
     Status append_to_log(const raft::Ready& ready);
     void persisted_through(std::uint64_t write);
     void on_durable(Index last) override;
@@ -348,6 +351,7 @@ private:
     RevisionWaiters waiters_;  // for revisions that sessions have seen elsewhere
     std::vector<ConfWaiter*> conf_waiters_;
     std::optional<MonotonicTime> lost_at_;  // when leadership with proposals under way was lost
+    std::optional<MonotonicTime> stalled_at_;
     MonotonicTime batch_began_;
     Term served_term_;  // of the newest leader of which an entry is applied
 

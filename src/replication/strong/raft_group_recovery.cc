@@ -270,6 +270,18 @@ void RaftGroup::consider_handing_over() {
     }
 }
 
+bool RaftGroup::is_stalled(MonotonicTime now) {
+    if (shared_.wal == nullptr || !shared_.wal->is_stalled()) {
+        stalled_at_.reset();
+        return false;
+    }
+    stalled_at_ = stalled_at_.value_or(now);
+    if (now - *stalled_at_ > kLostPatience && !pending_.empty()) {
+        fail_pending({Code::kDiskFull, "the disk was full before the outcome was known"});
+    }
+    return true;
+}
+
 bool RaftGroup::gives_way() const {
     return !is_alone_ && node_ && is_out_of_room() &&
            !hand_over_.is_resting(shared_.env.clock.now());

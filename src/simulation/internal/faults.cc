@@ -355,7 +355,12 @@ bool Faults::spoil_disk(FaultKind kind, Duration span) {
             break;
         default: faults.on(sim::DiskCall::kRead).nth = random_.between(1, 20); break;
     }
-    end_after(span, [this, member] { mend_disk(*member); });
+    end_after(span, [this, member, kind] {
+        if (kind == FaultKind::kFullDisk && member->has_failed_log()) {
+            fleet_.fail(member->name + " would need a restart after its disk was full");
+        }
+        mend_disk(*member);
+    });
     return true;
 }
 

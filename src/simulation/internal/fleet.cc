@@ -34,14 +34,17 @@ server::Config common_config(Random& random, std::uint32_t count) {
 
 }  // namespace
 
+bool Member::has_failed_log() const {
+    return is_up() && node->kv().host().log_health().code() == Code::kUnavailable;
+}
+
 bool Member::has_failed_replica() const {
     if (!is_up()) {
         return false;
     }
-    replication::Host& shards = node->kv().host();
     // A log that failed takes no new replica either, so there may be none that shows it.
-    return shards.log_health().code() == Code::kUnavailable ||
-           std::ranges::any_of(shards.statistics(),
+    return has_failed_log() ||
+           std::ranges::any_of(node->kv().host().statistics(),
                                [](const auto& shard) { return !shard.health.ok(); });
 }
 

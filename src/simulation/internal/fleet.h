@@ -42,6 +42,7 @@ struct Member {
     [[nodiscard]] bool is_joiner() const { return !config.join.empty(); }
     // Whether a replica here takes no part any more: it needs a restart.
     [[nodiscard]] bool has_failed_replica() const;
+    [[nodiscard]] bool has_failed_log() const;
     // Whether it believes to lead a shard that is not the system's.
     [[nodiscard]] bool leads() const;
 };

@@ -138,11 +138,14 @@ public:
 
     // True while more is gathered than the disk takes: new proposals are refused with kOverloaded.
     [[nodiscard]] virtual bool is_backed_up() const = 0;
+    // True while what was appended waits for room on a full disk, for as long as that takes.
+    // Entries are refused meanwhile; states are not, so a group had better not ask for votes.
+    [[nodiscard]] virtual bool is_stalled() const = 0;
 
     [[nodiscard]] virtual WalStatistics statistics() const = 0;
 
     // Writes and syncs what was gathered, then ends.
-    // Errors: of the last write or sync.
+    // Errors: of the last write or sync. kDiskFull: what waited for room was not written.
     virtual async::Task<Status> stop() = 0;
 };
 

@@ -20,6 +20,9 @@ constexpr std::size_t kGroupCountMax = kCheckpointBytesMax / kCheckpointGroupByt
 // Beyond so many times `buffer_bytes_max`, appends are refused even if nobody asks is_backed_up().
 constexpr std::uint64_t kBufferHardFactor = 4;
 
+// By how much at once a segment grows when the next is not ready in time.
+constexpr std::uint64_t kGrowthBytes = 256U << 10U;
+
 }  // namespace
 
 Log::Log(Parts parts)
@@ -30,7 +33,8 @@ Log::Log(Parts parts)
       current_(std::move(parts.current)),
       end_(parts.end),
       gate_(parts.env->scheduler),
-      not_writing_(parts.env->scheduler) {
+      not_writing_(parts.env->scheduler),
+      space_asked_(parts.env->scheduler) {
     not_writing_.set();
     begin_gathering();
 }
@@ -40,7 +44,15 @@ Log::~Log() {
 }
 
 async::Task<Status> Log::start() {
-    const Status written = co_await write_checkpoint();
+    Status written;
+    auto grown = co_await grow(&current_, checkpoint().size());
+    if (!grown.ok()) {
+        written = grown.status();
+    } else if (*grown == Room::kDiskFull) {
+        written = Status(Code::kDiskFull, "the disk has no space for the log's first record");
+    } else {
+        written = co_await write_checkpoint();
+    }
     if (!written.ok()) {
         fail(written);
     }
@@ -64,6 +76,9 @@ Status Log::check_room(std::size_t bytes) const {
     const std::uint64_t gathered = full_bytes_ + filling_.buffer.size();
     if (gathered > options_.buffer_bytes_max * kBufferHardFactor) {
         return {Code::kUnavailable, "the log is far behind with its writes"};
+    }
+    if (is_stalled_) {
+        return {Code::kDiskFull, "the disk has no space for what the log was given already"};
     }
     if (!is_disk_full_ || next_) {
         return {};
@@ -250,7 +265,7 @@ async::Task<Status> Log::write_gathered() {
         full_.pop_front();
         full_bytes_ -= writing_.buffer.size();
     }
-    KVSTORE_CO_CHECK_OK(co_await move_on(writing_.buffer.size()));
+    KVSTORE_CO_CHECK_OK(co_await wait_for_room(writing_.buffer.size()));
     if (planted_bug(PlantedBug::kWalAcknowledgeEarly)) {
         acknowledge();
     }
@@ -261,27 +276,80 @@ async::Task<Status> Log::write_gathered() {
     co_return Status();
 }
 
+// A record that finds the disk full is kept, since its groups count on it, and waits; what comes
+// after it is refused.
+async::Task<Status> Log::wait_for_room(std::size_t record_size) {
+    for (;;) {
+        auto made = co_await make_room(record_size);
+        KVSTORE_CO_TRY(const Room room, std::move(made));
+        if (room == Room::kThere) {
+            if (std::exchange(is_stalled_, false)) {
+                log_info("the log has room again, and goes on");
+            }
+            co_return Status();
+        }
+        if (is_stopping_ || !failure_.ok()) {
+            co_return Status(Code::kDiskFull, "the disk has no space for the log's last record");
+        }
+        note_disk_full("a record finds no room");
+        is_stalled_ = true;
+        retry_later();
+        space_asked_.reset();
+        co_await space_asked_;
+    }
+}
+
 // Goes to the next segment when this one has no room for the record and the next is ready. When it
 // is not, this one grows: slower, but nobody waits for a whole segment to be prepared.
-async::Task<Status> Log::move_on(std::size_t record_size) {
+async::Task<Result<Log::Room>> Log::make_room(std::size_t record_size) {
     const std::uint64_t size = round_up(record_size, current_.header.alignment);
-    if (current_.offset + size <= current_.capacity || !next_) {
-        co_return Status();
+    if (current_.offset + size > current_.capacity && next_) {
+        auto moved = co_await move_on();
+        if (!moved.ok() || *moved == Room::kDiskFull) {
+            co_return moved;
+        }
     }
+    co_return co_await grow(&current_, record_size);
+}
+
+async::Task<Result<Log::Room>> Log::move_on() {
     if (end_.durable < end_.last) {
         // A segment begins only when all before it is on the device; so what is missing there
         // was lost, never late.
         KVSTORE_CO_CHECK_OK(co_await sync_current());
     }
+    // The checkpoint is the first record of its segment: without room for it there is no segment.
+    auto grown = co_await grow(&*next_, checkpoint().size());
+    if (!grown.ok() || *grown == Room::kDiskFull) {
+        co_return grown;
+    }
     current_ = *std::move(next_);
     next_.reset();
     ledger_.begin_segment(current_.header.number, GroupLedger::Opening::kCheckpoint);
-    co_return co_await write_checkpoint();
+    KVSTORE_CO_CHECK_OK(co_await write_checkpoint());
+    co_return Room::kThere;
 }
 
-async::Task<Status> Log::write_checkpoint() {
-    // Set first: until this record is on the device, the checkpoint before it must stay.
-    recycling_waits_for_ = end_.last.next();
+// Gives the segment room for a record before a byte of it is written, so that a full disk is met
+// while the log is as it was. Not synced: what makes the record durable does so with the size.
+async::Task<Result<Log::Room>> Log::grow(OpenSegment* segment, std::size_t record_size) {
+    const std::uint64_t end = segment->offset + round_up(record_size, segment->header.alignment);
+    if (end <= segment->capacity) {
+        co_return Room::kThere;
+    }
+    // A piece at once; on a disk that has no room for a piece, what the record needs.
+    Status grown = co_await pool_->extend(segment, round_up(end, kGrowthBytes));
+    if (grown.code() == Code::kDiskFull) {
+        grown = co_await pool_->extend(segment, round_up(end, env::kSectorSize));
+    }
+    if (grown.code() == Code::kDiskFull) {
+        co_return Room::kDiskFull;
+    }
+    KVSTORE_CO_CHECK_OK(grown);
+    co_return Room::kThere;
+}
+
+RecordBuffer Log::checkpoint() const {
     RecordBuffer buffer;
     if (ledger_.groups().empty()) {
         buffer.grown(store_no_groups(buffer.room(1)));
@@ -289,6 +357,13 @@ async::Task<Status> Log::write_checkpoint() {
     for (const auto& [group, checkpoint] : ledger_.groups()) {
         buffer.grown(store_checkpoint(buffer.room(kCheckpointGroupBytesMax), checkpoint));
     }
+    return buffer;
+}
+
+async::Task<Status> Log::write_checkpoint() {
+    // Set first: until this record is on the device, the checkpoint before it must stay.
+    recycling_waits_for_ = end_.last.next();
+    RecordBuffer buffer = checkpoint();
     co_return co_await write_record(&buffer);
 }
 
@@ -366,6 +441,7 @@ void Log::fail(const Status& why) {
     log_error("write-ahead log failed", {{"reason", failure_.to_string()}});
     cancel_timers();
     pool_->stop();
+    space_asked_.set();
     // A client may drop its group while it is told.
     std::vector<GroupId> groups;
     for (const auto& [group, member] : members_) {

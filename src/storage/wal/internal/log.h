@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -35,6 +36,7 @@ struct LogEnd {
 // Invariants  at most one record is in flight
 //             what was appended is in exactly one of `full_`, `filling_`, `writing_`, or written
 //             after the first failure nothing is written, and nobody is told of success
+//             a record begins only where the segment has room for all of it
 class Log final : public Wal, private async::TurnEndHook {
 public:
     struct Parts {
@@ -59,6 +61,7 @@ public:
     void release(GroupId group, Index index) override;
     [[nodiscard]] std::optional<GroupId> find_laggard() override { return ledger_.find_laggard(); }
     [[nodiscard]] bool is_backed_up() const override;
+    [[nodiscard]] bool is_stalled() const override { return is_stalled_; }
     [[nodiscard]] Status check_append(std::size_t bytes, std::size_t ahead) const override;
     [[nodiscard]] std::uint64_t gathering_write() const override { return filling_.id; }
     [[nodiscard]] std::uint64_t durable_write() const override { return durable_write_; }
@@ -112,8 +115,17 @@ private:
     void run_at_turn_end() override;
     async::Task<void> write_next();
     async::Task<Status> write_gathered();
-    async::Task<Status> move_on(std::size_t record_size);
-    // Writes what the log as it stands says of every group; once in each segment.
+    // Whether a segment has room for a record. The disk being full is not an error: nothing was
+    // written, and there may be room later.
+    enum class Room : std::uint8_t { kThere, kDiskFull };
+    // Suspends: until there is room for the record, for as long as the disk is full.
+    // Errors:   kDiskFull: there is none, and the log stops or has failed.
+    async::Task<Status> wait_for_room(std::size_t record_size);
+    async::Task<Result<Room>> make_room(std::size_t record_size);
+    async::Task<Result<Room>> move_on();
+    async::Task<Result<Room>> grow(OpenSegment* segment, std::size_t record_size);
+    // What the log as it stands says of every group; written once in each segment.
+    [[nodiscard]] RecordBuffer checkpoint() const;
     async::Task<Status> write_checkpoint();
     // Writes one record; it is in the log when this returns.
     async::Task<Status> write_record(RecordBuffer* buffer);
@@ -136,7 +148,9 @@ private:
     // ---- segments ----
     void prepare_ahead();
     async::Task<void> prepare_next();
+    void note_disk_full(std::string_view reason);
     void retry_later();
+    void retry_now();
     void recycle_released();
     async::Task<void> run_recycling();
     void cancel_timers();
@@ -166,6 +180,9 @@ private:
     bool is_preparing_ = false;
     bool is_recycling_ = false;
     bool is_disk_full_ = false;
+    // The record in flight waits for room; entries are refused meanwhile.
+    bool is_stalled_ = false;
+    async::Event space_asked_;
     bool is_stopping_ = false;
     bool ends_with_mark_ = false;
     Status failure_;

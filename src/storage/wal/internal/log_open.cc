@@ -55,6 +55,8 @@ public:
         const ByteView first = first_.padded(to_->header.alignment);
         KVSTORE_CO_CHECK_OK(co_await to_->file->write_durable(kSegmentHeaderSize, first));
         end_->durable = end_->last;
+        // A long tail has made the segment grow.
+        to_->capacity = std::max(to_->capacity, round_up(to_->offset, env::kSectorSize));
         co_return Status();
     }
 

@@ -90,9 +90,17 @@ void Log::on_quiet_timer() {
     }
 }
 
-// An empty record: it says that everything before it is on the device.
+// An empty record: it says that everything before it is on the device. On a full disk there is none
+// for now, and damage to the last record would look like a torn tail.
 async::Task<Status> Log::write_mark() {
     RecordBuffer buffer;
+    auto grown = co_await grow(&current_, buffer.size());
+    KVSTORE_CO_TRY(const Room room, std::move(grown));
+    if (room == Room::kDiskFull) {
+        note_disk_full("the mark of a quiet log finds no room");
+        retry_later();
+        co_return Status();
+    }
     KVSTORE_CO_CHECK_OK(co_await write_record(&buffer));
     ends_with_mark_ = true;
     co_return Status();
@@ -134,29 +142,41 @@ async::Task<void> Log::prepare_next() {
         KVSTORE_ASSERT(!next_ && wanted.number == current_.header.number + 1);
         next_ = *std::move(prepared);
         is_disk_full_ = false;
+        space_asked_.set();
     } else if (prepared.status().code() == Code::kDiskFull) {
+        note_disk_full(prepared.status().message());
         retry_later();
-        if (!is_disk_full_) {
-            log_warning("no space for another log segment",
-                        {{"reason", prepared.status().message()}});
-        }
-        is_disk_full_ = true;
     } else if (prepared.status().code() != Code::kUnavailable) {
         fail(prepared.status());
     }
     gate_.leave();
 }
 
+void Log::note_disk_full(std::string_view reason) {
+    if (!std::exchange(is_disk_full_, true)) {
+        log_warning("the disk has no space for the log", {{"reason", reason}});
+    }
+}
+
 void Log::retry_later() {
-    if (is_stopping_ || !failure_.ok()) {
+    if (is_stopping_ || !failure_.ok() || retry_timer_ != env::TimerId()) {
         return;
     }
-    retry_timer_ = env_->clock.start_timer(env_->clock.now() + kSpaceRetrySpan, [this] {
-        retry_timer_ = env::TimerId();
-        if (failure_.ok()) {
-            prepare_ahead();
+    retry_timer_ =
+        env_->clock.start_timer(env_->clock.now() + kSpaceRetrySpan, [this] { retry_now(); });
+}
+
+void Log::retry_now() {
+    if (retry_timer_ != env::TimerId()) {
+        env_->clock.cancel_timer(std::exchange(retry_timer_, env::TimerId()));
+    }
+    if (failure_.ok()) {
+        space_asked_.set();
+        prepare_ahead();
+        if (!is_writing_) {
+            start_quiet_timer();
         }
-    });
+    }
 }
 
 void Log::release(GroupId group, Index index) {
@@ -189,9 +209,8 @@ async::Task<void> Log::run_recycling() {
     is_recycling_ = false;
     if (!recycled.ok()) {
         fail(recycled);
-    } else if (is_disk_full_ && retry_timer_ != env::TimerId()) {
-        env_->clock.cancel_timer(std::exchange(retry_timer_, env::TimerId()));
-        prepare_ahead();
+    } else if (is_disk_full_) {
+        retry_now();
     }
     gate_.leave();
 }
@@ -211,6 +230,7 @@ async::Task<Status> Log::stop() {
     is_stopping_ = true;
     cancel_timers();
     pool_->stop();
+    space_asked_.set();
     const Status finished = co_await finish();
     if (!finished.ok()) {
         fail(finished);

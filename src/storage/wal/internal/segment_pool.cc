@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "async/sync.h"
+#include "base/assert.h"
 #include "base/log.h"
 #include "base/planted_bug.h"
 #include "storage/wal/internal/record_buffer.h"
@@ -86,7 +87,14 @@ async::Task<Status> SegmentPool::recycle(std::uint64_t number) {
         KVSTORE_CO_CHECK_OK(co_await env_->disk.remove(path_of(used(number))));
         co_return co_await sync_names();
     }
-    KVSTORE_CO_CHECK_OK(co_await env_->disk.rename(path_of(used(number)), path_of(freed(number))));
+    const Status renamed =
+        co_await env_->disk.rename(path_of(used(number)), path_of(freed(number)));
+    if (renamed.code() == Code::kDiskFull) {
+        // Not even for a name; removing needs none.
+        KVSTORE_CO_CHECK_OK(co_await env_->disk.remove(path_of(used(number))));
+        co_return co_await sync_names();
+    }
+    KVSTORE_CO_CHECK_OK(renamed);
     // Before the header is written anew: a crash must not bring the old name back over it. And
     // before the next segment goes: names must leave in order.
     KVSTORE_CO_CHECK_OK(co_await sync_names());
@@ -173,13 +181,29 @@ async::Task<Status> SegmentPool::write_zeros(std::shared_ptr<env::File> file,
     co_return Status();
 }
 
+async::Task<Status> SegmentPool::extend(OpenSegment* segment, std::uint64_t capacity) {
+    KVSTORE_ASSERT(segment->offset <= segment->capacity);
+    RecordBuffer piece;
+    static_cast<void>(piece.room(kZeroPieceSize));
+    std::memset(piece.data(), 0, kZeroPieceSize);
+    for (std::uint64_t offset = segment->capacity; offset < capacity; offset += kZeroPieceSize) {
+        const std::uint64_t size = std::min<std::uint64_t>(kZeroPieceSize, capacity - offset);
+        const ByteView bytes(piece.data(), size);
+        KVSTORE_CO_CHECK_OK(co_await segment->file->write(offset, bytes));
+    }
+    segment->capacity = capacity;
+    co_return Status();
+}
+
 async::Task<Result<OpenSegment>> SegmentPool::make_of_free(Wanted wanted,
                                                            std::uint64_t free_number) {
     const env::OpenOptions options{.direct = options_.alignment == kDirectAlignment};
     auto opened = co_await env_->disk.open(path_of(freed(free_number)), options);
     KVSTORE_CO_TRY(std::shared_ptr<env::File> file, std::move(opened));
     auto measured = co_await file->size();
-    KVSTORE_CO_TRY(const std::uint64_t size, std::move(measured));
+    // Whole sectors of it, where direct I/O can go on.
+    KVSTORE_CO_TRY(std::uint64_t size, std::move(measured));
+    size = size / env::kSectorSize * env::kSectorSize;
     wanted.size = size;
     const SegmentHeader header = header_for(wanted);
     RecordBuffer piece = header_piece(header, kSegmentHeaderSize);

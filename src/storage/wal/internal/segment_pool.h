@@ -18,7 +18,8 @@ namespace kvstore::storage {
 struct OpenSegment {
     SegmentHeader header;
     std::shared_ptr<env::File> file;
-    // What was there before the first record: pre-written bytes that cost no file growth.
+    // How far bytes have been written, with zeros where there is no record yet: a record up to
+    // there needs no space of the disk. Never below `offset`.
     std::uint64_t capacity = 0;
     // Where the next record goes.
     std::uint64_t offset = kSegmentHeaderSize;
@@ -53,6 +54,10 @@ public:
     // Errors:   kDiskFull: nothing is left behind, try again later. kUnavailable after stop().
     //           kIoError: the disk is not to be trusted.
     async::Task<Result<OpenSegment>> prepare(Wanted wanted);
+
+    // Makes a segment larger, with zeros that are not durable yet; also after stop().
+    // Errors: kDiskFull: its capacity is what it was. kIoError.
+    async::Task<Status> extend(OpenSegment* segment, std::uint64_t capacity);
 
     // Takes an emptied segment back. Errors: kIoError.
     async::Task<Status> recycle(std::uint64_t number);
