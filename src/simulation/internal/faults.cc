@@ -446,6 +446,12 @@ void Faults::heal() {
         member->host->crash_at_change(0);
         member->holds = 0;
         mend_disk(*member);
+        // A call that had failed already may come back only now.
+        world_.after(std::chrono::seconds(1), [this, member = member.get()] {
+            if (member->has_failed_log()) {
+                mend_disk(*member);
+            }
+        });
     }
 }
 
