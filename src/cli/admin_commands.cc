@@ -51,6 +51,15 @@ std::string status_text(const json::object& status) {
             text += shard.is_object() ? shard_line(shard.as_object()) : "";
         }
     }
+    const json::value* damaged = status.if_contains("damaged");
+    if (damaged != nullptr && damaged->is_array() && !damaged->as_array().empty()) {
+        text += "damaged, to be made anew from other nodes\n";
+        for (const json::value& replica : damaged->as_array()) {
+            text += replica.is_object() ? "  shard " + text_of(replica.as_object(), "shard") +
+                                              ": " + text_of(replica.as_object(), "reason") + "\n"
+                                        : "";
+        }
+    }
     return text;
 }
 

@@ -184,9 +184,26 @@ async::Task<ExitCode> run_change(ClientSession* session, Change change) {
 
 // ---- member, node ----
 
+// What an operator should look at, in a few words.
+std::string trouble_of(const json::object& member) {
+    const std::string damaged = text_of(member, "damaged");
+    return damaged.empty() || damaged == "0"
+               ? ""
+               : damaged + (damaged == "1" ? " replica damaged" : " replicas damaged");
+}
+
 TextTable members_table(const std::vector<json::object>& members) {
-    TextTable table(
-        {"ID", "NAME", "STATE", "LIVENESS", "ROLE", "ZONE", "REPLICAS", "LEADERS", "HTTP", "PEER"});
+    TextTable table({"ID",
+                     "NAME",
+                     "STATE",
+                     "LIVENESS",
+                     "ROLE",
+                     "ZONE",
+                     "REPLICAS",
+                     "LEADERS",
+                     "TROUBLE",
+                     "HTTP",
+                     "PEER"});
     for (const json::object& member : members) {
         json::object addresses;
         if (const json::value* told = member.if_contains("addresses");
@@ -201,6 +218,7 @@ TextTable members_table(const std::vector<json::object>& members) {
                    or_dash(text_of(member, "zone")),
                    text_of(member, "replicas"),
                    text_of(member, "leaders"),
+                   or_dash(trouble_of(member)),
                    or_dash(text_of(addresses, "http")),
                    or_dash(text_of(addresses, "peer"))});
     }
@@ -468,17 +486,30 @@ bool is_well(const Said& said) {
     return said.answer.ok() && said.answer->status == 200;
 }
 
-// What is wrong, in one line.
-std::string trouble_of(const Said& said) {
-    if (!said.answer.ok()) {
-        return said.answer.status().to_string();
-    }
-    std::string text = is_well(said) ? "" : said.answer->body;
+std::string in_one_line(std::string text) {
     std::ranges::replace(text, '\n', ' ');
     while (text.ends_with(' ')) {
         text.pop_back();
     }
     return text;
+}
+
+// What is wrong, in one line.
+std::string trouble_of(const Said& said) {
+    if (!said.answer.ok()) {
+        return said.answer.status().to_string();
+    }
+    return is_well(said) ? "" : in_one_line(said.answer->body);
+}
+
+// What a node that is ready says all the same.
+std::string warning_of(const Said& said) {
+    constexpr std::string_view kReady = "ready\n";
+    std::string text = is_well(said) ? said.answer->body : "";
+    if (text.ends_with(kReady)) {
+        text.resize(text.size() - kReady.size());
+    }
+    return in_one_line(std::move(text));
 }
 
 // Who cannot be reached goes before who is unwell.
@@ -500,17 +531,19 @@ std::string milliseconds_text(Duration span) {
 
 async::Task<ExitCode> show_health(ClientSession* session) {
     const std::vector<Said> all = co_await ask_endpoints(session, "/readyz");
-    TextTable table({"ENDPOINT", "HEALTHY", "TOOK", "ERROR"});
+    TextTable table({"ENDPOINT", "HEALTHY", "TOOK", "ERROR", "WARNING"});
     json::array list;
     for (const Said& said : all) {
         table.add({said.endpoint,
                    is_well(said) ? "true" : "false",
                    milliseconds_text(said.took),
-                   or_dash(trouble_of(said))});
+                   or_dash(trouble_of(said)),
+                   or_dash(warning_of(said))});
         list.push_back(json::object{{"endpoint", said.endpoint},
                                     {"healthy", is_well(said)},
                                     {"took", milliseconds_text(said.took)},
-                                    {"error", trouble_of(said)}});
+                                    {"error", trouble_of(said)},
+                                    {"warning", warning_of(said)}});
     }
     const json::object answer{{"endpoints", std::move(list)}};
     print(*session, answer, table);

@@ -245,6 +245,10 @@ async::Task<Result<std::vector<MemberInfo>>> ClusterAdministration::members() {
         }
         member.leaders = static_cast<std::size_t>(
             std::ranges::count(state.input.shards, record.id, &PlacementShard::leader));
+        for (const PlacementShard& shard : state.input.shards) {
+            member.damaged +=
+                static_cast<std::size_t>(std::ranges::count(shard.damaged, record.id));
+        }
         members.push_back(std::move(member));
     }
     std::ranges::sort(members, {}, [](const MemberInfo& member) { return member.record.id; });

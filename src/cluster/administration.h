@@ -33,6 +33,7 @@ struct MemberInfo {
     Liveness liveness = Liveness::kAlive;
     std::size_t replicas = 0;  // voters and learners that the records list
     std::size_t leaders = 0;
+    std::size_t damaged = 0;  // replicas that take no part, and what is left of such
 };
 
 struct ShardInfo {

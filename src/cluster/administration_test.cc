@@ -335,6 +335,17 @@ TEST_F(Administrating, ListsMembersAndShards) {
     EXPECT_EQ(shards->at(0).leader, cluster.truth.group(shards->at(0).record.id).leader);
 }
 
+TEST_F(Administrating, CountsTheDamagedReplicasOfEach) {
+    grow(3, 3);
+    cluster.truth.damage(cluster.truth.groups().rbegin()->first, NodeId(2));
+
+    const auto members = run(1, on(1).members());
+
+    ASSERT_TRUE(members.ok());
+    EXPECT_EQ(members->at(0).damaged, 0U);
+    EXPECT_EQ(members->at(1).damaged, 1U);
+}
+
 TEST_F(Administrating, DrainsANodeAndTakesItBack) {
     grow(3, 3);
     const std::uint64_t busy = cluster.controller_host();

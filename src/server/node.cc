@@ -208,6 +208,27 @@ NodeAddresses Node::advertised() const {
             .peer = peer};
 }
 
+// What is wrong with replicas that this node does without: it serves their shards through others.
+Status Node::fenced_replicas() {
+    constexpr std::size_t kShownMax = 3;
+    std::size_t count = 0;
+    std::string shown;
+    for (const replication::DamagedReplica& damaged : host_->damaged()) {
+        if (host_->find_raft_group(damaged.shard) != nullptr) {
+            continue;  // it is nowhere else: a matter of `shards`
+        }
+        if (++count <= kShownMax) {
+            shown += "; shard " + std::to_string(damaged.shard.value()) + ": " +
+                     std::string(damaged.why.message());
+        }
+    }
+    if (count == 0) {
+        return {};
+    }
+    return {Code::kCorruption,
+            std::to_string(count) + " damaged, to be made anew from other nodes" + shown};
+}
+
 std::vector<rest::ReadyCheck> Node::ready_checks() {
     Status shards;
     for (const replication::ShardStatistics& shard : host_->statistics()) {
@@ -218,9 +239,11 @@ std::vector<rest::ReadyCheck> Node::ready_checks() {
     }
     const Status serving =
         is_stopping_ ? Status(Code::kUnavailable, "the server is stopping") : Status();
-    std::vector<rest::ReadyCheck> checks{{.name = "serving", .status = serving},
-                                         {.name = "shards", .status = shards},
-                                         {.name = "log", .status = host_->log_health()}};
+    std::vector<rest::ReadyCheck> checks{
+        {.name = "serving", .status = serving},
+        {.name = "shards", .status = shards},
+        {.name = "log", .status = host_->log_health()},
+        {.name = "replicas", .status = fenced_replicas(), .is_warning = true}};
     if (cluster_ != nullptr) {
         checks.push_back({.name = "membership", .status = cluster_->standing()});
     }

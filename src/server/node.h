@@ -72,6 +72,7 @@ private:
     Status listen();
     void add_metrics();
     std::vector<rest::ReadyCheck> ready_checks();
+    Status fenced_replicas();
     async::Task<void> performance_loop();
 
     env::Env& env_;

@@ -110,7 +110,8 @@ TEST_F(NodeOnSim, TellsTheAddressesThatOthersAreToUse) {
 TEST_F(NodeOnSim, IsReadyOnceItIsStarted) {
     must_start();
     EXPECT_THAT(get("/readyz?verbose"),
-                HasSubstr("[+]serving ok\n[+]shards ok\n[+]log ok\n[+]membership ok\nready\n"));
+                HasSubstr("[+]serving ok\n[+]shards ok\n[+]log ok\n[+]replicas ok\n"
+                          "[+]membership ok\nready\n"));
 }
 
 TEST_F(NodeOnSim, ShowsTheMetricsThatArePromised) {

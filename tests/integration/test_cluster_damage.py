@@ -162,6 +162,29 @@ class ClusterDamage(ClusterTestCase):
     def test_a_shard_folder_that_is_gone(self):
         self.hurt_and_heal(self.filled(), lambda _, folder: shutil.rmtree(folder))
 
+    def test_a_damaged_replica_is_shown_while_it_is_missed_by_nobody(self):
+        nodes = self.filled()
+        folder = self.shard_folder(nodes[2])
+        self.stop_gently(nodes[2])
+        self.stop_gently(nodes[1])  # so that it cannot be made anew yet
+        flip(folder / "shard", 30)
+        hurt = nodes[2].start()
+
+        ready = hurt.http("GET", "/readyz")
+        self.assertEqual(ready.status, 200)
+        self.assertIn("[!]replicas", ready.data.decode())
+        shard = int(folder.name)
+        self.assertEqual([d["shard"] for d in hurt.http("GET", "/v1/status").json()["damaged"]], [shard])
+        self.assertEqual(metric(hurt, "kvstore_replication_damaged_replicas"), 1)
+        health = self.cli(hurt, "endpoint", "health")
+        self.assertIn("1 damaged, to be made anew from other nodes", health)
+        self.assertIn(f"shard {shard}: ", self.cli(hurt, "status"))
+        self.eventually(lambda: "1 replica damaged" in self.cli(nodes[0], "node", "status", "n3"))
+
+        nodes[1].start()
+        self.assert_made_anew(nodes, hurt)
+        self.assertEqual(hurt.http("GET", "/readyz").data, b"ready\n")
+
     def test_a_damaged_shard_file(self):
         self.hurt_and_heal(self.filled(), lambda _, folder: flip(folder / "shard", 30))
 

@@ -69,7 +69,8 @@ json::object member_body(const kv::MemberInfo& member) {
                           {"grpc", member.record.grpc_address},
                           {"resp", member.record.resp_address}}},
             {"replicas", member.replicas},
-            {"leaders", member.leaders}};
+            {"leaders", member.leaders},
+            {"damaged", member.damaged}};
 }
 
 json::object shard_body(const kv::ShardInfo& shard) {

@@ -39,6 +39,7 @@ public:
         member.liveness = cluster::Liveness::kSuspected;
         member.replicas = 3;
         member.leaders = 1;
+        member.damaged = 2;
         kv::MemberInfo expected;
         expected.record.id = NodeId(5);
         expected.record.name = "n5";
@@ -123,7 +124,7 @@ TEST_F(RestCluster, ShowsMembers) {
     EXPECT_EQ(json::serialize(first),
               R"({"id":4,"name":"n4","state":"draining","liveness":"suspected","role":"learner",)"
               R"("zone":"east","addresses":{"peer":"","http":"h:1","grpc":"","resp":""},)"
-              R"("replicas":3,"leaders":1})");
+              R"("replicas":3,"leaders":1,"damaged":2})");
     EXPECT_EQ(members.as_array().at(1).as_object().at("liveness"), "unknown");
 }
 

@@ -57,6 +57,11 @@ async::Task<http::Response> RestService::show_status(http::Request /*request*/) 
     for (const kv::KeyspaceStatistics& keyspace : kv_.statistics()) {
         shards.push_back(shard_body(keyspace));
     }
+    json::array damaged;
+    for (const replication::DamagedReplica& replica : kv_.host().damaged()) {
+        damaged.push_back(
+            json::object{{"shard", replica.shard.value()}, {"reason", replica.why.to_string()}});
+    }
     const storage::WalStatistics wal = kv_.host().wal_statistics();
     const auto uptime =
         std::chrono::duration_cast<std::chrono::seconds>(kv_.env().clock.now() - facts_.started);
@@ -76,7 +81,9 @@ async::Task<http::Response> RestService::show_status(http::Request /*request*/) 
                                     {"bytes_written", wal.bytes_written},
                                     {"syncs", wal.sync_count},
                                     {"segments", wal.segment_count}}},
-                      {"shards", std::move(shards)}};
+                      {"shards", std::move(shards)},
+                      // Replicas of this node that take no part, and are made anew from others.
+                      {"damaged", std::move(damaged)}};
     co_return json_response(200, body);
 }
 
@@ -91,9 +98,9 @@ async::Task<http::Response> RestService::show_readiness(http::Request request) {
     bool ready = true;
     std::string body;
     for (const ReadyCheck& check : checks) {
-        ready = ready && check.status.ok();
+        ready = ready && (check.status.ok() || check.is_warning);
         if (verbose || !check.status.ok()) {
-            body += check.status.ok() ? "[+]" : "[-]";
+            body += check.status.ok() ? "[+]" : check.is_warning ? "[!]" : "[-]";
             body += check.name;
             body += check.status.ok() ? " ok" : " " + check.status.to_string();
             body += '\n';

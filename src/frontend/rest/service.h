@@ -21,6 +21,8 @@ namespace kvstore::rest {
 struct ReadyCheck {
     std::string_view name;
     Status status;
+    // What is not ok is told, and the node is ready all the same.
+    bool is_warning = false;
 };
 
 // What the service shows and cannot know by itself.

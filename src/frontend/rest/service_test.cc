@@ -577,6 +577,16 @@ TEST_F(RestNode, IsReadyWhenAllItsChecksAre) {
               "[+]disk ok\n[-]shards corruption: shard 7\nnot ready\n");
 }
 
+TEST_F(RestNode, IsReadyWithAWarningAndShowsIt) {
+    checks_ = {{.name = "disk", .status = {}},
+               {.name = "replicas", .status = Status(Code::kCorruption, "x"), .is_warning = true}};
+    for (const char* path : {"/readyz", "/readyz?verbose"}) {
+        const Answer answer = get(path);
+        EXPECT_EQ(answer.status, 200);
+        EXPECT_THAT(answer.body, HasSubstr("[!]replicas corruption: x\nready\n"));
+    }
+}
+
 TEST_F(RestNode, HandsOutItsContract) {
     const Answer contract = get("/openapi.yaml");
     EXPECT_EQ(contract.type, "application/yaml");
