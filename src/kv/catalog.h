@@ -75,6 +75,7 @@ private:
     [[nodiscard]] bool is_listed(const cluster::ShardRecord& record) const;
     [[nodiscard]] bool is_here(ShardId shard) const;
     [[nodiscard]] std::vector<ShardId> unlisted() const;
+    [[nodiscard]] bool may_go(ShardId shard) const;
     async::Task<Status> make_missing(const cluster::ShardRecord* record);
     async::Task<Status> remove_unlisted();
     async::Task<Status> remove_shard(ShardId shard);

@@ -212,22 +212,29 @@ std::vector<ShardId> Kv::Catalog::unlisted() const {
     if (!view().metadata.cluster.has_value()) {
         return shards;
     }
-    const auto add = [&](ShardId shard, bool may_go) {
+    const auto add = [&](ShardId shard) {
         const ShardRecord* const record = view().map->find(shard);
-        if (may_go && !lists_shard(making_, shard) && (record == nullptr || !is_listed(*record))) {
+        if (!lists_shard(making_, shard) && (record == nullptr || !is_listed(*record)) &&
+            may_go(shard)) {
             shards.push_back(shard);
         }
     };
     for (const replication::ShardDescription& shard : kv_.host_.shards()) {
-        add(shard.id, shard.id != kSystemShard);
+        add(shard.id);
     }
     for (const replication::DamagedReplica& damaged : kv_.host_.damaged()) {
-        const bool is_fenced = kv_.host_.find_raft_group(damaged.shard) == nullptr;
-        add(damaged.shard,
-            is_fenced &&
-                (damaged.shard != kSystemShard || view().map->find(kSystemShard) != nullptr));
+        if (kv_.host_.find_raft_group(damaged.shard) == nullptr) {
+            add(damaged.shard);
+        }
     }
     return shards;
+}
+
+// Whoever lets the system shard go has others to follow, also when it starts again.
+bool Kv::Catalog::may_go(ShardId shard) const {
+    const NodeJudge* const judge = kv_.options_.cluster.judge;
+    return shard != kSystemShard || (judge != nullptr && judge->has_noted_members() &&
+                                     view().map->find(kSystemShard) != nullptr);
 }
 
 // The records may have changed since they were read, and a replica that is listed again may have

@@ -113,6 +113,9 @@ class NodeJudge {
 public:
     // Whether a node may be given replicas now.
     [[nodiscard]] virtual bool is_usable(NodeId node) const = 0;
+    // Whether a start of this node without a replica of the system shard would find those who have
+    // one: the members of the newest view are noted, durably.
+    [[nodiscard]] virtual bool has_noted_members() const = 0;
 
 protected:
     ~NodeJudge() = default;

@@ -54,8 +54,8 @@ Status check_is_here(const KeyspaceShard& shard) {
     return {};
 }
 
-// Whether other nodes are to be asked. A replica that no record lists is about to go, or, of the
-// system shard, stays behind: its group tells it nothing any more.
+// Whether other nodes are to be asked. A replica that no record lists is about to go: its group
+// tells it nothing any more.
 bool is_elsewhere(const Kv& kv, const KeyspaceShard& shard) {
     if (shard.is_gone()) {
         return false;

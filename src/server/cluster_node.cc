@@ -25,6 +25,8 @@ constexpr std::size_t kMembersBytesMax = 4U << 20U;
 
 constexpr Duration kJoinPatience = std::chrono::seconds(2);
 constexpr Duration kPause = std::chrono::milliseconds(200);
+// Between two tries to save the list of members.
+constexpr Duration kSavePause = std::chrono::seconds(1);
 // How long a node that stops waits for others to take its leaderships over.
 constexpr Duration kHandOverPatience = std::chrono::seconds(2);
 // How long another node may hold this one's name before the start gives up: a node whose disk was
@@ -287,20 +289,26 @@ bool ClusterNode::has_others() const {
 
 async::Task<void> ClusterNode::save_members() {
     is_saving_ = true;
-    for (;;) {
+    while (!is_stopping_) {
         Bytes members = encode_members(*directory_.view());
         if (members == saved_members_) {
             break;
         }
         const Status saved =
             co_await env::write_file_atomically(&env_.disk, std::string(kMembersFile), members);
-        if (!saved.ok()) {
-            log_warning("the list of members could not be saved", {{"reason", saved.to_string()}});
-            break;
+        if (saved.ok()) {
+            saved_members_ = std::move(members);
+            continue;
         }
-        saved_members_ = std::move(members);
+        log_warning("the list of members could not be saved; it is tried again",
+                    {{"reason", saved.to_string()}});
+        co_await env_.clock.sleep(kSavePause);
     }
     is_saving_ = false;
+}
+
+bool ClusterNode::has_noted_members() const {
+    return encode_members(*directory_.view()) == saved_members_;
 }
 
 // ---- taking part ----

@@ -78,6 +78,7 @@ public:
     async::Task<void> stop_transport();
 
     [[nodiscard]] bool is_usable(NodeId node) const override;
+    [[nodiscard]] bool has_noted_members() const override;
     // Requires: start().
     [[nodiscard]] cluster::Administration& administration() { return *administration_; }
     [[nodiscard]] const cluster::Controller* controller() const { return controller_.get(); }

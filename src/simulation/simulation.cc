@@ -35,13 +35,10 @@ std::uint32_t draw_nodes(Random& random) {
     return dice < 7 ? 3U : dice < 9 ? 5U : static_cast<std::uint32_t>(random.between(1, kNodesMax));
 }
 
-// How many of the nodes are not there from the beginning. Three are: a cluster that is smaller
-// moves its system shard away from a node that keeps a replica nobody counts, and cannot read it
-// there.
+// How many of the nodes are not there from the beginning.
 std::uint32_t draw_joiners(Random& random, std::uint32_t nodes) {
-    constexpr std::uint32_t kFoundersMin = 3;
-    return nodes > kFoundersMin && random.chance(1, 4)
-               ? static_cast<std::uint32_t>(random.between(1, nodes - kFoundersMin))
+    return nodes > 1 && random.chance(1, 4)
+               ? static_cast<std::uint32_t>(random.between(1, nodes - 1))
                : 0U;
 }
 

@@ -57,10 +57,17 @@ std::optional<KnownLeader> LeaderFinder::find() const {
             return KnownLeader{.node = leader, .term = newest};
         }
     }
-    if (told_.leader == NodeId() || told_.term < newest) {
+    if (told_.leader == NodeId() || (told_.term < newest && is_member())) {
         return std::nullopt;
     }
     return KnownLeader{.node = told_.leader, .term = told_.term};
+}
+
+// Of one that was removed the group may never hear the term that it had come to.
+bool LeaderFinder::is_member() const {
+    const std::vector<NodeId> nodes =
+        shared_.locate ? shared_.locate(shard_) : std::vector<NodeId>();
+    return nodes.empty() || std::ranges::find(nodes, shared_.self) != nodes.end();
 }
 
 void LeaderFinder::note_refused(const KnownLeader& leader) {

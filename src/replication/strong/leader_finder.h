@@ -68,6 +68,8 @@ private:
     static constexpr Duration kPatience = std::chrono::seconds(1);
     static constexpr Duration kInterval = std::chrono::milliseconds(200);
 
+    // Whether the replica here is one that votes, as far as is known.
+    [[nodiscard]] bool is_member() const;
     void on_told(const LeaderAnswer& answer);
 
     RouteShared& shared_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "mvcc/shard.h"
 
@@ -10,6 +11,10 @@ namespace {
 
 // Far more than replicas of one shard are apart.
 constexpr std::size_t kSeenMax = 4'096;
+
+bool lists(const std::vector<NodeId>& nodes, NodeId node) {
+    return std::ranges::find(nodes, node) != nodes.end();
+}
 
 }  // namespace
 
@@ -47,7 +52,6 @@ std::string ReplicaWatch::look(Fleet& fleet) {
 }
 
 bool ReplicaWatch::is_quiet(Fleet& fleet) {
-    // What a leader counts as its replicas; others were removed and may have stayed behind.
     std::map<ShardId, replication::ShardStatistics> led;
     for (const std::unique_ptr<Member>& member : fleet.members()) {
         if (!member->is_up()) {
@@ -65,10 +69,9 @@ bool ReplicaWatch::is_quiet(Fleet& fleet) {
             if (leader == led.end()) {
                 return false;
             }
-            const bool is_counted =
-                std::ranges::find(leader->second.voters, member->node->kv().self()) !=
-                leader->second.voters.end();
-            if (is_counted && shard.applied != leader->second.applied) {
+            const bool is_counted = lists(leader->second.voters, member->node->kv().self()) ||
+                                    lists(leader->second.learners, member->node->kv().self());
+            if (!is_counted || shard.applied != leader->second.applied) {
                 return false;
             }
         }

@@ -15,7 +15,8 @@ class ReplicaWatch {
 public:
     // Looks at every replica as it stands between two turns. Returns: what differs; empty: nothing.
     std::string look(Fleet& fleet);
-    // Whether every node shows the same shards with the same applied index, leaders known.
+    // Whether every replica that a node has is one that its shard's leader counts, and has the same
+    // applied index as that.
     [[nodiscard]] static bool is_quiet(Fleet& fleet);
     // What a node's engines hold passes their own check.
     static std::string verify(Fleet& fleet);

@@ -1,0 +1,201 @@
+// Members that come, go and move the system shard, over whole nodes.
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "base/log.h"
+#include "base/random.h"
+#include "http/client.h"
+#include "kv/keyspace_record.h"
+#include "sim/world.h"
+#include "simulation/internal/fleet.h"
+
+namespace kvstore::simulation {
+namespace {
+
+using internal::Fleet;
+using internal::Member;
+using std::chrono::seconds;
+
+constexpr Duration kPatience = seconds(60);
+
+struct Stage {
+    explicit Stage(std::uint64_t seed) : world(seed), random(seed) {}
+
+    sim::World world;
+    Random random;
+    std::optional<Fleet> fleet;
+};
+
+class WholeMembers : public testing::Test {
+protected:
+    WholeMembers() { set_log_level(LogLevel::kOff); }
+    ~WholeMembers() override {
+        sim::internal::bury(std::move(stage_));  // nodes run in it
+        set_log_level(LogLevel::kInfo);
+    }
+
+    // Of `founders`, and then `joiners` that join it one after another.
+    void begin(std::uint32_t founders, std::uint32_t joiners) {
+        fleet().emplace(world(), stage_->random, founders, joiners);
+        for (const auto& member : fleet()->members()) {
+            fleet()->start(*member);
+        }
+        until([&] { return fleet()->all_up(); }, "the founders did not start");
+        for (std::uint32_t i = 0; i < joiners; ++i) {
+            fleet()->grow();
+            until([&] { return fleet()->all_up(); }, "a node did not join");
+        }
+        until([&] { return all_are_active(); }, "a node is not taken in");
+    }
+    // As the first node sees them.
+    [[nodiscard]] bool all_are_active() {
+        const auto& nodes = kv(1).options().cluster.directory->view()->metadata.nodes;
+        return nodes.size() == fleet()->size() &&
+               std::ranges::all_of(nodes, [](const cluster::NodeRecord& node) {
+                   return node.state == cluster::NodeState::kActive;
+               });
+    }
+
+    [[nodiscard]] std::optional<Fleet>& fleet() { return stage_->fleet; }
+    [[nodiscard]] sim::World& world() { return stage_->world; }
+    [[nodiscard]] Member& member(std::size_t number) { return fleet()->at(number - 1); }
+    [[nodiscard]] kv::Kv& kv(std::size_t number) { return member(number).node->kv(); }
+    [[nodiscard]] bool has_system_replica(std::size_t number) {
+        return kv(number).host().find_group(kv::kSystemShard) != nullptr;
+    }
+
+    [[nodiscard]] std::size_t first_without_system_replica() {
+        std::size_t number = 1;
+        while (has_system_replica(number)) {
+            ++number;
+        }
+        return number;
+    }
+
+    template <typename Condition>
+    void until(Condition condition, const char* otherwise) {
+        ASSERT_TRUE(world().run_until(condition, kPatience)) << otherwise;
+    }
+    template <typename T>
+    T run(std::size_t number, async::Task<T> task) {
+        return world().block_on(*member(number).host, std::move(task), kPatience);
+    }
+
+    void restart(std::size_t number) {
+        fleet()->crash(member(number), sim::CrashKind::kPowerLoss);
+        fleet()->start(member(number));
+        until([&] { return member(number).is_up(); }, "a node did not start again");
+    }
+    // Asks `asked`, as an operator does, until it is done.
+    void move_system_shard(std::size_t asked, const std::string& from, const std::string& to) {
+        http::ClientRequest request;
+        request.method = http::Method::kPost;
+        request.target = "/v1/cluster/shards/1/move?wait=30s";
+        request.body = R"({"from":")" + from + R"(","to":")" + to + R"("})";
+        sim::Host& desk = world().add_host("desk" + std::to_string(++desk_count_));
+        http::Client client(desk.env(), {.host = member(asked).name, .port = 8080});
+        const auto answer = world().block_on(
+            desk, client.request(std::move(request), async::Deadline()), kPatience);
+        ASSERT_TRUE(answer.ok()) << answer.status().to_string();
+        ASSERT_EQ(answer->status, 200U) << answer->body;
+    }
+    // Makes a keyspace through `asked`; all who are up see it.
+    void create(std::size_t asked, const std::string& name) {
+        kv::KeyspaceOptions options;
+        options.engine = replication::EngineKind::kMemory;
+        std::vector<Bytes> unsplit;
+        const auto created = run(
+            asked, kv(asked).create_keyspace(kv::CallContext(), name, options, std::move(unsplit)));
+        ASSERT_TRUE(created.ok()) << created.status().to_string();
+        for (std::size_t number = 1; number <= fleet()->size(); ++number) {
+            until([&] { return kv(number).find_keyspace(name) != nullptr; }, "it is not seen");
+        }
+    }
+
+private:
+    int desk_count_ = 0;
+    std::shared_ptr<Stage> stage_ = std::make_shared<Stage>(1);
+};
+
+TEST_F(WholeMembers, ANodeThatLeavesTheSystemShardKeepsNoReplicaOfIt) {
+    begin(1, 1);
+    ASSERT_TRUE(has_system_replica(1));
+
+    move_system_shard(1, "n1", "n2");
+
+    until([&] { return has_system_replica(2) && !has_system_replica(1); }, "it stays behind");
+    EXPECT_EQ(fleet()->failure(), "");
+}
+
+TEST_F(WholeMembers, ANodeThatLeftTheSystemShardFollowsItThroughOthers) {
+    begin(1, 1);
+    move_system_shard(1, "n1", "n2");
+    until([&] { return !has_system_replica(1); }, "it stays behind");
+
+    create(2, "seen");
+    create(1, "made");
+    restart(1);
+    create(2, "later");
+
+    EXPECT_FALSE(has_system_replica(1));
+    EXPECT_NE(kv(1).find_keyspace("seen"), nullptr);
+    EXPECT_NE(kv(1).find_keyspace("made"), nullptr);
+}
+
+TEST_F(WholeMembers, ANodeThatLeftTheSystemShardMayHoldItAgain) {
+    begin(1, 1);
+    move_system_shard(1, "n1", "n2");
+    until([&] { return !has_system_replica(1); }, "it stays behind");
+
+    move_system_shard(1, "n2", "n1");
+
+    until([&] { return has_system_replica(1) && !has_system_replica(2); }, "it stays behind");
+    create(2, "seen");
+    restart(1);
+    EXPECT_TRUE(has_system_replica(1));
+}
+
+// Nobody tells it: what it has is an old member's replica, which asks for votes.
+TEST_F(WholeMembers, ANodeThatWasCutOffLearnsThatTheSystemShardHasMoved) {
+    begin(3, 1);
+    world().run_for(seconds(20));  // balanced
+    const std::size_t without = first_without_system_replica();
+    const std::size_t victim = without == 1 ? 2 : 1;
+    const std::size_t asked = victim == 1 && without != 2 ? 2 : 3;
+    world().isolate(*member(victim).host);
+    world().run_for(seconds(10));
+    move_system_shard(asked, member(victim).name, member(without).name);
+    EXPECT_TRUE(has_system_replica(victim));
+
+    world().heal_all();
+
+    until([&] { return !has_system_replica(victim); }, "it stays behind");
+    create(victim, "made");
+}
+
+// A start without the replica finds the others by what was noted of them, so that comes first.
+TEST_F(WholeMembers, TheOthersAreNotedBeforeTheReplicaGoes) {
+    begin(1, 1);
+    sim::DiskFaults& faults = member(1).host->disk_faults();
+    faults.path_prefix = "members";
+    faults.on(sim::DiskCall::kWrite).chance = 1'000'000;
+    move_system_shard(1, "n1", "n2");
+    world().run_for(seconds(5));
+    EXPECT_TRUE(has_system_replica(1));
+
+    faults = {};
+
+    until([&] { return !has_system_replica(1); }, "it stays behind");
+    restart(1);
+    create(2, "seen");
+}
+
+}  // namespace
+}  // namespace kvstore::simulation
