@@ -44,6 +44,10 @@ Status check_question(const Operation& operation) {
     if (kind != OperationKind::kIncrement && operation.delta != 0) {
         return invalid("only an increment adds a number");
     }
+    if (operation.expiry &&
+        (kind != OperationKind::kWrite || operation.expiry->latest < operation.expiry->earliest)) {
+        return invalid("only a write runs out, and not before it may");
+    }
     if (kind != OperationKind::kRead && operation.consistency) {
         return invalid("only a read has a consistency level");
     }

@@ -43,6 +43,13 @@ enum class Outcome : std::uint8_t {
 // What the client was promised about a read. Writes are linearizable always.
 enum class Consistency : std::uint8_t { kLinearizable, kCausal, kBounded, kEventual };
 
+// When what a write wrote runs out, as far as its client can know: not before `earliest`, and by
+// `latest` (the end of time where it was not answered). On the clients' clock.
+struct Expiry {
+    MonotonicTime earliest;
+    MonotonicTime latest = MonotonicTime::max();
+};
+
 struct Operation {
     ClientId client;
     OperationKind kind = OperationKind::kRead;
@@ -57,7 +64,8 @@ struct Operation {
     std::optional<MaybeValue> observed;
     // The sum after an increment, the size after an append, how many keys a delete deleted (0, 1).
     std::optional<std::int64_t> number;
-    bool is_matched = true;  // of a compare-and-set: whether it found what it expected
+    bool is_matched = true;        // of a compare-and-set: whether it found what it expected
+    std::optional<Expiry> expiry;  // of a write; nullopt: it stays
     // On any clock that all clients share and that never goes back. `returned` counts with kOk.
     MonotonicTime called;
     MonotonicTime returned;

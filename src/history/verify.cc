@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "history/counters.h"
 #include "history/durability.h"
+#include "history/expiry.h"
 #include "history/linearizability.h"
 #include "history/sessions.h"
 #include "history/weak_reads.h"
@@ -12,7 +13,7 @@ namespace kvstore::history {
 Verdict Verification::verdict() const noexcept {
     Verdict worst = Verdict::kHolds;
     for (const CheckReport* const report :
-         {&linearizability, &durability, &counters, &sessions, &weak_reads}) {
+         {&linearizability, &durability, &counters, &sessions, &weak_reads, &expiry}) {
         const Verdict verdict = report->verdict();
         if (verdict == Verdict::kViolated) {
             return verdict;
@@ -42,6 +43,7 @@ void Verifier::check_next_key() {
                      key,
                      {.consistency = consistency, .staleness_max = options_.staleness_max},
                      to.weak_reads);
+    check_expiry(history_, key, to.expiry);
 }
 
 Verification verify(const History& history, const VerifyOptions& options) {

@@ -1,4 +1,5 @@
-// All checks over one history, a key at a time.
+// All checks over one history, a key at a time. Where writes run out, over what with_expiries()
+// makes of it.
 #pragma once
 
 #include <cstddef>
@@ -26,6 +27,7 @@ struct Verification {
     CheckReport counters;
     CheckReport sessions;
     CheckReport weak_reads;
+    CheckReport expiry;
 
     [[nodiscard]] Verdict verdict() const noexcept;
 };

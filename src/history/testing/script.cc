@@ -49,6 +49,14 @@ void read_settings(Words& words, Operation& operation) {
             operation.key = setting;
         } else if (name == "revision") {
             operation.revision = Revision(static_cast<std::uint64_t>(number(setting)));
+        } else if (name == "expires") {
+            const std::size_t dots = setting.find("..");
+            KVSTORE_ASSERT(dots != std::string::npos);
+            operation.expiry.emplace();
+            operation.expiry->earliest = moment(setting.substr(0, dots));
+            if (dots + 2 < setting.size()) {
+                operation.expiry->latest = moment(setting.substr(dots + 2));
+            }
         } else {
             KVSTORE_ASSERT(name == "level");
             operation.consistency = find_consistency(setting);

@@ -1,6 +1,7 @@
 // Histories written by hand, one operation a line:
 //
 //     CLIENT CALL RETURN KIND [ARGUMENT...] [-> ANSWER] [key=K] [revision=N] [level=L]
+//     [expires=A..B]
 //
 //     1   0  10  write a            acknowledged
 //     2   5   ?  write b            of unknown outcome
@@ -10,6 +11,7 @@
 //     1  40  50  inc 2 -> 7
 //     1  40  50  append xy -> 4
 //     1  40  50  delete -> 1
+//     1  40  50  write a expires=60..70     "60..": nobody knows by when
 //
 // "-" is absence. What follows # is a remark. The key is k unless named.
 #pragma once
