@@ -85,6 +85,12 @@ Due due(cluster::ActionKind kind, const cluster::LedShard& shard, NodeId node, N
     return Due::kNever;
 }
 
+async::Task<Status> change(RaftGroup* group, raft::ConfOperation operation, NodeId node) {
+    raft::ConfChange change;
+    change.steps.push_back({.operation = operation, .node = node});
+    co_return co_await group->change_membership(std::move(change));
+}
+
 }  // namespace
 
 std::vector<cluster::LedShard> HostShardActor::led_shards() const {
@@ -122,19 +128,24 @@ async::Task<Status> HostShardActor::act(cluster::ActionKind kind,
     if (!status.has_value()) {
         co_return Status(Code::kUnavailable, "the shard is not ready");
     }
-    switch (due(kind, led_shard(shard, *status), node, status->id)) {
-        case Due::kNothing: co_return co_await group->read_barrier(deadline);
-        case Due::kNever:
-            co_return Status(Code::kConflict, "the shard's members are not as the step expects");
-        case Due::kNow: break;
+    const Due step = due(kind, led_shard(shard, *status), node, status->id);
+    if (step == Due::kNever) {
+        co_return Status(Code::kConflict, "the shard's members are not as the step expects");
     }
     const std::optional<raft::ConfOperation> operation = operation_of(kind);
-    if (!operation.has_value()) {
+    Status done;
+    if (step == Due::kNothing) {
+        done = co_await group->read_barrier(deadline);
+    } else if (operation.has_value()) {
+        done = co_await change(group, *operation, node);
+    } else {
         co_return group->transfer_leader(node);
     }
-    raft::ConfChange change;
-    change.steps.push_back({.operation = *operation, .node = node});
-    co_return co_await group->change_membership(std::move(change));
+    RaftGroup* const after = host_.find_raft_group(shard);
+    if (!done.ok() || after == nullptr) {
+        co_return done;
+    }
+    co_return co_await after->make_being_alone_known();
 }
 
 }  // namespace kvstore::replication

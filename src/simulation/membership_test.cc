@@ -95,9 +95,15 @@ protected:
     }
     // Asks `asked`, as an operator does, until it is done.
     void move_system_shard(std::size_t asked, const std::string& from, const std::string& to) {
+        move_shard(asked, kv::kSystemShard, from, to);
+    }
+    void move_shard(std::size_t asked,
+                    ShardId shard,
+                    const std::string& from,
+                    const std::string& to) {
         http::ClientRequest request;
         request.method = http::Method::kPost;
-        request.target = "/v1/cluster/shards/1/move?wait=30s";
+        request.target = "/v1/cluster/shards/" + std::to_string(shard.value()) + "/move?wait=30s";
         request.body = R"({"from":")" + from + R"(","to":")" + to + R"("})";
         sim::Host& desk = world().add_host("desk" + std::to_string(++desk_count_));
         http::Client client(desk.env(), {.host = member(asked).name, .port = 8080});
@@ -195,6 +201,28 @@ TEST_F(WholeMembers, TheOthersAreNotedBeforeTheReplicaGoes) {
     until([&] { return !has_system_replica(1); }, "it stays behind");
     restart(1);
     create(2, "seen");
+}
+
+// Who is left alone in a group of two knows it after a crash too: the other one's replica is gone,
+// and so is its vote.
+TEST_F(WholeMembers, AShardThatMovedToAnotherNodeIsLedAfterACrashOfThatOne) {
+    begin(1, 1);
+    const ShardId shard = kv(1).default_keyspace()->info().shard;
+    const auto has_replica = [&](std::size_t number) {
+        return kv(number).host().find_group(shard) != nullptr;
+    };
+    const std::size_t from = has_replica(1) ? 1 : 2;
+    const std::size_t to = 3 - from;
+    move_shard(from, shard, member(from).name, member(to).name);
+
+    restart(to);
+    until([&] { return !has_replica(from); }, "it stays behind");
+
+    kv::CallContext context;
+    context.deadline = async::Deadline::after(world().now(), seconds(5));
+    const auto read =
+        run(from, kv(from).get(context, kv(from).default_keyspace(), "k", Revision()));
+    EXPECT_TRUE(read.ok()) << read.status().to_string();
 }
 
 }  // namespace

@@ -219,6 +219,11 @@ public:
     // Suspends: until the change is applied here, and a joint configuration left.
     // Errors: see raft/membership.h; kUnavailable with an unknown effect when leadership was lost.
     async::Task<Status> change_membership(raft::ConfChange change);
+    // Before whoever left a group of two may go for good. That a change was committed is written
+    // with what comes next; a restart before that asks for the other's vote.
+    // Suspends: until a restart of the only voter knows that it is that; elsewhere not at all.
+    // Errors: as a proposal's.
+    async::Task<Status> make_being_alone_known();
     // Errors: see raft/transfer.h; kUnavailable: the heir lags behind. Returns before it has
     // happened.
     Status transfer_leader(NodeId heir);

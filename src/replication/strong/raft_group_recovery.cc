@@ -19,6 +19,22 @@ std::string shard_name(GroupId id) {
     return "shard " + std::to_string(id.value());
 }
 
+// A command that does nothing, until it is told.
+class Nothing final : public Proposal {
+public:
+    explicit Nothing(async::Scheduler& scheduler) : told_(scheduler) {}
+    virtual ~Nothing() = default;
+
+    void on_operation(std::size_t /*at*/, const mvcc::OperationResult& /*result*/) override {}
+    void on_command(const mvcc::CommandResult& /*result*/) override { told_.set(Status()); }
+    void on_failed(const Status& why) override { told_.set(why); }
+
+    async::OneShot<Status>& told() { return told_; }
+
+private:
+    async::OneShot<Status> told_;
+};
+
 // The configuration after a change, without a core: for entries that are applied while the log is
 // read.
 Result<raft::ConfState> configuration_after(const raft::ConfState& conf,
@@ -234,6 +250,15 @@ async::Task<Status> RaftGroup::change_membership(raft::ConfChange change) {
     conf_waiters_.push_back(&waiter);
     run_soon();
     co_return co_await waiter.told;
+}
+
+async::Task<Status> RaftGroup::make_being_alone_known() {
+    if (!is_alone_ || shared_.wal == nullptr) {
+        co_return Status();
+    }
+    Nothing nothing(shared_.env.scheduler);
+    KVSTORE_CO_CHECK_OK(propose(mvcc::Command(), &nothing));
+    co_return co_await nothing.told();
 }
 
 Status RaftGroup::transfer_leader(NodeId heir) {
