@@ -208,6 +208,25 @@ TEST_F(KvConsistency, AReadWaitsUntilTheReplicaHasWhatTheSessionHasSeen) {
     EXPECT_EQ((**answer_)->value, "newer");
 }
 
+// What a replica that lags behind shows may have been replaced before its time was up: to hide it
+// by a later clock would show an absence that never was.
+TEST_F(KvConsistency, ARecordThatRunsOutWhileAReadWaitsIsShown) {
+    mvcc::Operation operation = put_of("k", "brief");
+    operation.expiry_mode = mvcc::ExpiryMode::kAt;
+    operation.expires_at_ms = now_ms() + 20;
+    done(operation);
+    begin(at(Consistency::kCausal, session_at(revision().next())));
+
+    world_.run_for(std::chrono::milliseconds(30));
+    group_->end_wait(Status());
+    rest();
+
+    ASSERT_TRUE(answer_.has_value() && answer_->ok());
+    ASSERT_TRUE(answer_->value().has_value());
+    EXPECT_EQ((**answer_)->value, "brief");
+    EXPECT_FALSE(read(at(Consistency::kEventual))->has_value()) << "one that begins now";
+}
+
 TEST_F(KvConsistency, TheSessionCountsAtEveryLevel) {
     int waits = 0;
     for (const auto level : {Consistency::kLinearizable,

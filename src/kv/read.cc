@@ -178,6 +178,9 @@ async::Task<Result<std::optional<OwnedRecord>>> Kv::get_in(CallContext context,
                                                            ShardHandle shard,
                                                            Bytes key,
                                                            Revision as_of) {
+    // Before it waits: what the replica shows then may have been replaced meanwhile, before its
+    // time was up.
+    const std::uint64_t now = now_ms();
     KVSTORE_CO_TRY(const Place place, co_await find_place(this, &context, shard, as_of));
     if (place == Place::kElsewhere) {
         std::vector<Bytes> keys;
@@ -214,7 +217,6 @@ async::Task<Result<std::optional<OwnedRecord>>> Kv::get_in(CallContext context,
     }
     mvcc::Record record;
     mvcc::Shard& state = shard->group().shard();
-    const std::uint64_t now = now_ms();
     const storage::Lookup lookup = state.find(key, now, &record);
     if (lookup != storage::Lookup::kMustLoad) {
         gate.leave();
@@ -241,12 +243,12 @@ async::Task<Result<Kv::Records>> Kv::get_many_in(CallContext context,
                                                  ShardHandle shard,
                                                  std::vector<Bytes> keys,
                                                  std::size_t values_bytes_max) {
+    const std::uint64_t now = now_ms();  // as get_in()
     KVSTORE_CO_TRY(const Place place, co_await find_place(this, &context, shard));
     if (place == Place::kElsewhere) {
         co_return co_await ask_for_keys(
             std::move(context), std::move(shard), std::move(keys), Revision(), values_bytes_max);
     }
-    const std::uint64_t now = now_ms();
     auto find = [&keys, now, values_bytes_max](storage::View* view) -> Result<Records> {
         Records records;
         records.reserve(keys.size());
@@ -284,12 +286,13 @@ async::Task<Result<Kv::Records>> Kv::get_many_in(CallContext context,
 async::Task<Result<mvcc::ScanPage>> Kv::scan_in(CallContext context,
                                                 ShardHandle shard,
                                                 mvcc::ScanRequest request) {
+    const std::uint64_t now = now_ms();  // as get_in()
     KVSTORE_CO_TRY(const Place place, co_await find_place(this, &context, shard, request.as_of));
     if (place == Place::kElsewhere) {
         co_return co_await ask_for_page(std::move(context), std::move(shard), std::move(request));
     }
     if (request.now_ms == 0) {
-        request.now_ms = now_ms();
+        request.now_ms = now;
     }
     const std::size_t rows_max = options_.limits.scan_rows_max;
     request.limit = request.limit == 0 ? rows_max : std::min(request.limit, rows_max);
