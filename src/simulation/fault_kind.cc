@@ -29,7 +29,11 @@ constexpr std::array<std::string_view, kFaultKinds> kNames{"power-loss",
                                                            "clock-jump",
                                                            "rolling-restart",
                                                            "wipe",
-                                                           "flip"};
+                                                           "flip",
+                                                           "drain",
+                                                           "decommission",
+                                                           "move-leader",
+                                                           "move-shard"};
 
 }  // namespace
 

@@ -34,6 +34,10 @@ enum class FaultKind : std::uint8_t {
     kRollingRestart,  // one node after another, gracefully
     kWipe,            // a node loses its disk and comes back under its old name
     kFlip,            // a bit of a stopped node's files
+    kDrain,           // a node is to lead nothing, for a while
+    kDecommission,    // a node is to give everything away; taken back, or done and begun anew
+    kMoveLeader,
+    kMoveShard,  // a replica, also of the system shard
     kCount,
 };
 inline constexpr std::size_t kFaultKinds = static_cast<std::size_t>(FaultKind::kCount);

@@ -7,11 +7,15 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "history/expiry.h"
 #include "history/verify.h"
 #include "sim/world.h"
 #include "simulation/internal/clients.h"
 #include "simulation/internal/faults.h"
 #include "simulation/internal/fleet.h"
+#include "simulation/internal/keyspaces.h"
+#include "simulation/internal/operators.h"
+#include "simulation/internal/plan.h"
 #include "simulation/internal/replica_watch.h"
 
 namespace kvstore::simulation {
@@ -20,6 +24,7 @@ namespace {
 using history::OperationKind;
 using history::Outcome;
 using internal::Answer;
+using internal::draw_plan;
 using internal::Member;
 
 constexpr Duration kStartPatience = std::chrono::seconds(30);
@@ -32,7 +37,10 @@ constexpr std::uint32_t kReadsAtOnce = 16;
 
 std::uint32_t draw_nodes(Random& random) {
     const std::uint64_t dice = random.below(10);
-    return dice < 7 ? 3U : dice < 9 ? 5U : static_cast<std::uint32_t>(random.between(1, kNodesMax));
+    return dice < 6   ? 3U
+           : dice < 8 ? 5U
+           : dice < 9 ? 4U
+                      : static_cast<std::uint32_t>(random.between(1, kNodesMax));
 }
 
 // How many of the nodes are not there from the beginning.
@@ -55,18 +63,22 @@ public:
         : options_(options),
           progress_(std::move(progress)),
           random_(seed ^ 0xc1a57e25ULL),
-          world_(seed),
+          plan_(draw_plan(random_, options)),
+          world_(seed, {.clock_skew_max = plan_.skew_max}),
           node_count_(options.nodes != 0 ? options.nodes : draw_nodes(random_)),
           joiner_count_(draw_joiners(random_, node_count_)),
           fleet_(world_, random_, node_count_ - joiner_count_, joiner_count_),
-          clients_(world_, fleet_, random_, options),
-          faults_(world_, fleet_, random_, options) {}
+          keyspaces_(world_, fleet_, plan_.keyspaces),
+          operators_(world_, fleet_, random_),
+          clients_(world_, fleet_, random_, options, plan_),
+          faults_(world_, fleet_, operators_, random_, plan_) {}
 
     Report run() {
         begin_ = world_.now();
         look();
         bool goes_on = start_all();
         if (goes_on) {
+            keyspaces_.start();
             clients_.start();
             faults_.start();
             plan_growth();
@@ -174,7 +186,8 @@ private:
         const MonotonicTime healed = world_.now();
         std::uint32_t rejoining = 0;
         for (const auto& member : fleet_.members()) {
-            const bool is_new = !member->is_up() && (member->is_damaged || member->is_joiner());
+            const bool is_new = member->was_sent_away ||
+                                (!member->is_up() && (member->is_damaged || member->is_joiner()));
             rejoining += is_new ? 1U : 0U;
             probe(*member, OperationKind::kWrite, is_new ? &rejoined_ : &served_);
         }
@@ -185,7 +198,7 @@ private:
             return false;
         }
         report_.longest_recovery = world_.now() - healed;
-        return wait([&] { return rejoined_ == rejoining; },
+        return wait([&] { return rejoined_ == rejoining && keyspaces_.are_made(); },
                     kRejoinPatience,
                     "a node that joins, or lost its disk, did not serve in time");
     }
@@ -218,19 +231,28 @@ private:
         ++reading_;
         Member& member = fleet_.at(++read_count_ % fleet_.size());
         if (!member.is_up()) {
-            fail(member.name + " went down by itself");
+            if (member.was_sent_away) {
+                read_again(key);
+            } else {
+                fail(member.name + " went down by itself");
+            }
             return;
         }
         clients_.ask(
             member, question_of(OperationKind::kRead, key), [this, key](const Answer& answer) {
-                --reading_;
                 if (answer.outcome != Outcome::kOk) {
-                    unread_.push_back(key);
-                    world_.after(kProbePause, [this] { read_next(); });
+                    read_again(key);
                     return;
                 }
+                --reading_;
                 read_next();
             });
+    }
+
+    void read_again(const Bytes& key) {
+        --reading_;
+        unread_.push_back(key);
+        world_.after(kProbePause, [this] { read_next(); });
     }
 
     bool settle() {
@@ -250,13 +272,16 @@ private:
         }
         history::VerifyOptions options;
         options.staleness_max = clients_.staleness_max();
-        const history::History& history = clients_.history();
-        const history::Verification verification = history::verify(history, options);
+        judged_ = history::with_expiries(
+            clients_.history(),
+            plan_.skew_max > Duration(0) ? history::Clocks::kDiffer : history::Clocks::kAgree);
+        const history::Verification verification = history::verify(judged_, options);
         explain("linearizability", verification.linearizability);
         explain("durability", verification.durability);
         explain("counters", verification.counters);
         explain("sessions", verification.sessions);
         explain("weak reads", verification.weak_reads);
+        explain("expiry", verification.expiry);
     }
 
     void explain(const std::string& check, const history::CheckReport& checked) {
@@ -267,7 +292,7 @@ private:
         const history::Violation& violation = checked.violations.front();
         std::string text = check + " of key '" + violation.key + "': " + violation.reason;
         for (const std::size_t place : violation.window) {
-            const history::Operation& operation = clients_.history()[place];
+            const history::Operation& operation = judged_[place];
             const auto us = [this](MonotonicTime time) {
                 return std::to_string((time - begin_) / std::chrono::microseconds(1));
             };
@@ -281,6 +306,13 @@ private:
                 text += std::string(history::consistency_name(*operation.consistency)) + " ";
             }
             text += history::operation_text(operation);
+            if (operation.expiry) {
+                text += ", until " + us(operation.expiry->earliest) + " to " +
+                        (operation.expiry->latest == MonotonicTime::max()
+                             ? "?"
+                             : us(operation.expiry->latest)) +
+                        " us";
+            }
             if (place == violation.culprit) {
                 text += "   <-- cannot be explained";
             }
@@ -319,10 +351,13 @@ private:
     Options options_;
     Progress progress_;
     Random random_;
+    internal::Plan plan_;
     sim::World world_;
     std::uint32_t node_count_;
     std::uint32_t joiner_count_;
     internal::Fleet fleet_;
+    internal::Keyspaces keyspaces_;
+    internal::Operators operators_;
     internal::Clients clients_;
     internal::Faults faults_;
     internal::ReplicaWatch watch_;
@@ -334,6 +369,7 @@ private:
     std::vector<Bytes> unread_;
     std::uint32_t reading_ = 0;
     std::size_t read_count_ = 0;
+    history::History judged_;
     Report report_;
 };
 

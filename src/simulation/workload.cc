@@ -70,10 +70,26 @@ constexpr std::array kWeights{Weight{"read", &Mix::read},
                               Weight{"delete", &Mix::remove},
                               Weight{"compare-and-set", &Mix::compare_and_set},
                               Weight{"increment", &Mix::increment},
-                              Weight{"append", &Mix::append}};
+                              Weight{"append", &Mix::append},
+                              Weight{"expire", &Mix::expire},
+                              Weight{"scan", &Mix::scan},
+                              Weight{"read-many", &Mix::read_many},
+                              Weight{"batch", &Mix::batch},
+                              Weight{"conditional", &Mix::conditional}};
+
+std::string weight_names() {
+    std::string names;
+    for (const Weight& weight : kWeights) {
+        names += (names.empty() ? "" : ", ") + std::string(weight.name);
+    }
+    return names;
+}
 
 Status set_mix(Options& options, const Words& words) {
-    Mix mix{.read = 0, .write = 0, .remove = 0, .compare_and_set = 0, .increment = 0, .append = 0};
+    Mix mix;
+    for (const Weight& weight : kWeights) {
+        mix.*(weight.member) = 0;
+    }
     std::uint64_t total = 0;
     for (std::size_t i = 1; i < words.size(); ++i) {
         const std::size_t equals = words[i].find('=');
@@ -84,8 +100,8 @@ Status set_mix(Options& options, const Words& words) {
                                 : parse_uint64(words[i].substr(equals + 1));
         if (weight == kWeights.end() || !number || *number > kWeightMax) {
             return invalid(quoted(words[i]) +
-                           " is no weight: name=N with read, write, delete, compare-and-set, "
-                           "increment or append, and N up to 1000000");
+                           " is no weight: name=N with N up to 1000000, and a name of " +
+                           weight_names());
         }
         mix.*(weight->member) = static_cast<std::uint32_t>(*number);
         total += *number;
@@ -135,6 +151,7 @@ constexpr std::array kSettings{
     Setting{"nodes", set_count<&Options::nodes, kNodesMax>},
     Setting{"clients", set_count<&Options::clients, kClientsMax>},
     Setting{"keys", set_count<&Options::keys, kKeysMax>},
+    Setting{"keyspaces", set_count<&Options::keyspaces, kKeyspacesMax>},
     Setting{"length", set_span<&Options::length>},
     Setting{"pause", set_span<&Options::pause>},
     Setting{"recovery", set_span<&Options::recovery_max>},
@@ -153,8 +170,10 @@ Status apply_line(Options& options, const Words& words) {
     }
     const std::string_view near = nearest_spelling(words[0], names);
     return invalid(quoted(words[0]) + " is no setting" +
-                   (near.empty() ? ": nodes, clients, keys, length, pause, recovery, mix, faults"
-                                 : ", did you mean " + quoted(near) + "?"));
+                   (near.empty()
+                        ? ": nodes, clients, keys, keyspaces, length, pause, recovery, mix, "
+                          "faults"
+                        : ", did you mean " + quoted(near) + "?"));
 }
 
 }  // namespace

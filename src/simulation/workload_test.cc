@@ -24,7 +24,8 @@ TEST(Workload, SetsWhatItNamesAndLeavesTheRest) {
                                           "nodes 5\n\n"
                                           "  clients\t12   # busy\n"
                                           "length 90s\r\n"
-                                          "mix read=80 write=20\n"
+                                          "keyspaces 4\n"
+                                          "mix read=80 write=20 expire=3\n"
                                           "faults kill one-way");
 
     ASSERT_TRUE(applied.ok()) << applied.to_string();
@@ -34,7 +35,10 @@ TEST(Workload, SetsWhatItNamesAndLeavesTheRest) {
     EXPECT_EQ(options.length, std::chrono::seconds(90));
     EXPECT_EQ(options.mix.read, 80U);
     EXPECT_EQ(options.mix.write, 20U);
+    EXPECT_EQ(options.keyspaces, 4U);
+    EXPECT_EQ(options.mix.expire, 3U);
     EXPECT_EQ(options.mix.increment, 0U);
+    EXPECT_EQ(options.mix.scan, 0U);
     ASSERT_TRUE(options.faults.has_value());
     EXPECT_THAT(*options.faults, ElementsAre(FaultKind::kKill, FaultKind::kOneWay));
 }

@@ -10,5 +10,6 @@
 namespace kvstore::simulation::internal {
 
 async::Task<void> call_directly(kv::Kv* kv, std::shared_ptr<Attempt> attempt);
+async::Task<void> call_directly(kv::Kv* kv, std::shared_ptr<WideAttempt> attempt);
 
 }  // namespace kvstore::simulation::internal

@@ -31,31 +31,23 @@ bool may_lose_a_disk(Fleet& fleet) {
 
 }  // namespace
 
-Faults::Faults(sim::World& world, Fleet& fleet, Random& random, const Options& options)
+Faults::Faults(
+    sim::World& world, Fleet& fleet, Operators& operators, Random& random, const Plan& plan)
     : world_(world),
       fleet_(fleet),
+      operators_(operators),
       random_(random),
+      plan_(plan),
       at_once_max_(static_cast<std::uint32_t>(random.between(1, 3))),
       gap_max_(std::chrono::milliseconds(random.between(500, 8'000))),
-      disks_left_(may_lose_a_disk(fleet) ? 1U : 0U) {
-    if (options.faults) {
-        kinds_ = *options.faults;
-        return;
-    }
-    // Each kind is on or off: what always comes with everything else hides what it does alone.
-    for (std::size_t i = 0; i < kFaultKinds; ++i) {
-        if (random.chance(1, 3)) {
-            kinds_.push_back(static_cast<FaultKind>(i));
-        }
-    }
-}
+      disks_left_(may_lose_a_disk(fleet) ? 1U : 0U) {}
 
 Duration Faults::some(std::uint64_t least_ms, std::uint64_t most_ms) {
     return std::chrono::milliseconds(random_.between(least_ms, most_ms));
 }
 
 void Faults::start() {
-    if (!kinds_.empty()) {
+    if (!plan_.faults.empty()) {
         plan_next();
     }
 }
@@ -75,7 +67,7 @@ void Faults::plan_next() {
 }
 
 void Faults::begin_one() {
-    const FaultKind kind = kinds_[random_.below(kinds_.size())];
+    const FaultKind kind = plan_.faults[random_.below(plan_.faults.size())];
     // Short ones are the common ones; some outlast every timeout.
     const Duration span = random_.chance(1, 5) ? some(5'000, 20'000) : some(100, 5'000);
     log_info("simulation: fault", {{"kind", fault_name(kind)}, {"ms", span.count() / 1'000'000}});
@@ -110,6 +102,10 @@ bool Faults::begin(FaultKind kind, Duration span) {
         case FaultKind::kRollingRestart: return restart_all();
         case FaultKind::kWipe:
         case FaultKind::kFlip: return replace_disk(kind, span);
+        case FaultKind::kDrain:
+        case FaultKind::kDecommission: return send_away(kind, span);
+        case FaultKind::kMoveLeader: return operators_.move_leader();
+        case FaultKind::kMoveShard: return operators_.move_shard();
         case FaultKind::kCount: break;
     }
     return false;
@@ -366,6 +362,12 @@ bool Faults::spoil_disk(FaultKind kind, Duration span) {
 
 bool Faults::jump_clock() {
     Member& member = fleet_.at(random_.below(fleet_.size()));
+    if (plan_.has_expiry) {
+        const auto skew = static_cast<std::uint64_t>(plan_.skew_max.count());
+        member.host->set_wall_clock_skew(
+            Duration(static_cast<Duration::rep>(random_.below(2 * skew + 1))) - plan_.skew_max);
+        return true;
+    }
     const auto jump = static_cast<std::int64_t>(random_.below(240'000)) - 120'000;
     member.host->jump_wall_clock(std::chrono::milliseconds(jump));
     return true;
@@ -429,6 +431,19 @@ bool Faults::replace_disk(FaultKind kind, Duration span) {
     return true;
 }
 
+bool Faults::send_away(FaultKind kind, Duration span) {
+    Member* const member = choose(is_up);
+    if (member == nullptr || (member->was_sent_away && !member->is_wanted_back)) {
+        return false;
+    }
+    const bool is_asked =
+        kind == FaultKind::kDrain ? operators_.drain(*member) : operators_.decommission(*member);
+    if (is_asked) {
+        end_after(3 * span, [member] { Operators::take_back(*member); });
+    }
+    return is_asked;
+}
+
 // ---- the end ----
 
 void Faults::heal() {
@@ -452,6 +467,7 @@ void Faults::heal() {
                 mend_disk(*member);
             }
         });
+        Operators::take_back(*member);
     }
 }
 

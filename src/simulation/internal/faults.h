@@ -10,7 +10,8 @@
 #include "sim/world.h"
 #include "simulation/fault_kind.h"
 #include "simulation/internal/fleet.h"
-#include "simulation/options.h"
+#include "simulation/internal/operators.h"
+#include "simulation/internal/plan.h"
 
 namespace kvstore::simulation::internal {
 
@@ -18,7 +19,7 @@ namespace kvstore::simulation::internal {
 // Runs on   Outside all hosts.
 class Faults {
 public:
-    Faults(sim::World& world, Fleet& fleet, Random& random, const Options& options);
+    Faults(sim::World& world, Fleet& fleet, Operators& operators, Random& random, const Plan& plan);
     Faults(const Faults&) = delete;
     Faults& operator=(const Faults&) = delete;
 
@@ -48,6 +49,7 @@ private:
     bool restart_all();
     void restart_next(std::size_t number);
     bool replace_disk(FaultKind kind, Duration span);
+    bool send_away(FaultKind kind, Duration span);
 
     // A member that is up and is not struck by another fault of its kind; null: there is none.
     Member* choose(bool (*is_suitable)(const Member&));
@@ -60,8 +62,9 @@ private:
 
     sim::World& world_;
     Fleet& fleet_;
+    Operators& operators_;
     Random& random_;
-    std::vector<FaultKind> kinds_;
+    Plan plan_;
     std::array<std::uint64_t, kFaultKinds> counts_{};
     std::uint32_t at_once_max_;
     std::uint32_t active_count_ = 0;

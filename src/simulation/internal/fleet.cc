@@ -157,6 +157,11 @@ void Fleet::on_start_failed(Member& member, std::uint64_t life, const Status& wh
         world_.after(kRetryStart, [this, &member] { start(member); });
         return;
     }
+    if (member.was_sent_away) {
+        // It may have been told that it was removed; then it is begun anew.
+        world_.after(kRetryStart, [this, &member] { start(member); });
+        return;
+    }
     fail(member.name + " did not start: " + why.to_string());
 }
 
@@ -222,6 +227,20 @@ void Fleet::wipe(Member& member) {
     member.host->wipe_disk();
     member.is_damaged = true;
     member.has_new_disk = true;
+}
+
+void Fleet::begin_anew(Member& member) {
+    crash(member, sim::CrashKind::kKill);
+    wipe(member);
+    member.config.initial_cluster.clear();
+    member.config.join.clear();
+    for (const std::unique_ptr<Member>& other : members_) {
+        if (other.get() != &member) {
+            member.config.join += (member.config.join.empty() ? "" : ",") + other->name + ":" +
+                                  std::to_string(kPeerPort);
+        }
+    }
+    start(member);
 }
 
 void Fleet::look() {

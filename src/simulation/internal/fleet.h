@@ -31,6 +31,11 @@ struct Member {
     std::uint64_t pause_life = 0;  // the life in which it is paused; 0: it is not
     // Its disk may have lost what it promised: by a flipped bit, or all of it.
     bool is_damaged = false;
+    // Operators asked it to give everything away, or to lead nothing, at some time; whether that is
+    // to be taken back; and under which number it was removed last.
+    bool was_sent_away = false;
+    bool is_wanted_back = false;
+    NodeId dismissed;
     bool has_new_disk = false;     // wiped, and not up again since
     bool disk_misbehaves = false;  // starting may fail
     std::uint64_t elections = 0;   // won in lives that are over
@@ -69,6 +74,9 @@ public:
     void resume(Member& member);
     // An empty disk under an old name. Requires: it is down.
     void wipe(Member& member);
+
+    // A new node with an empty disk under the name of one that was removed.
+    void begin_anew(Member& member);
 
     // What the machines did by themselves (a crash at a disk change), and how their replicas are.
     // Called every kLookInterval.

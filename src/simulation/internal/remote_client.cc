@@ -1,7 +1,10 @@
 #include "simulation/internal/remote_client.h"
 
+#include <string>
 #include <utility>
 #include <vector>
+
+#include "simulation/internal/plan.h"
 
 namespace kvstore::simulation::internal {
 namespace {
@@ -13,11 +16,22 @@ using history::Outcome;
 // What a Redis error says when a write may have happened; others certainly did nothing.
 constexpr std::string_view kOutcomeUnknown = "outcome unknown";
 constexpr std::string_view kEffectNone = R"("effect":"none")";
+// What a node answers that does not show the keyspace yet.
+constexpr std::string_view kNoKeyspace = "keyspace not found";
 constexpr std::string_view kRaw = "application/octet-stream";
 
-std::vector<Bytes> words_of(const history::Operation& question) {
+std::vector<Bytes> words_of(const Attempt& attempt) {
+    const history::Operation& question = attempt.question;
     switch (question.kind) {
-        case OperationKind::kWrite: return {"SET", question.key, question.argument.value_or("")};
+        case OperationKind::kWrite:
+            if (attempt.time_to_live) {
+                return {"SET",
+                        question.key,
+                        question.argument.value_or(""),
+                        "PX",
+                        std::to_string(*attempt.time_to_live / std::chrono::milliseconds(1))};
+            }
+            return {"SET", question.key, question.argument.value_or("")};
         case OperationKind::kDelete: return {"DEL", question.key};
         case OperationKind::kIncrement:
             return {"INCRBY", question.key, std::to_string(question.delta)};
@@ -29,9 +43,20 @@ std::vector<Bytes> words_of(const history::Operation& question) {
     return {"GET", question.key};
 }
 
-http::ClientRequest request_of(const history::Operation& question) {
+http::ClientRequest request_of(const Attempt& attempt) {
+    const history::Operation& question = attempt.question;
+    const Place place = place_of(question.key);
     http::ClientRequest request;
-    request.target = "/v1/keys/" + question.key;
+    request.target = "/v1/keys/" + Bytes(place.key);
+    char separator = '?';
+    if (!place.keyspace.empty()) {
+        request.target += "?keyspace=" + std::string(place.keyspace);
+        separator = '&';
+    }
+    if (attempt.time_to_live) {
+        request.target += separator + std::string("ttl_seconds=") +
+                          std::to_string(*attempt.time_to_live / std::chrono::seconds(1));
+    }
     switch (question.kind) {
         case OperationKind::kWrite:
             request.method = http::Method::kPut;
@@ -70,7 +95,8 @@ Answer answer_of(const http::Response& response, OperationKind kind) {
     constexpr unsigned kCreated = 201;
     constexpr unsigned kNotFound = 404;
     Answer answer{.outcome = Outcome::kOk};
-    if (kind == OperationKind::kRead && response.status == kNotFound) {
+    const bool is_known = response.body.find(kNoKeyspace) == Bytes::npos;
+    if (kind == OperationKind::kRead && response.status == kNotFound && is_known) {
         answer.observed = MaybeValue();
         return answer;
     }
@@ -116,7 +142,7 @@ async::Task<Answer> RemoteClient::call_resp(env::Address node, Attempt* attempt)
         resp_ = std::make_unique<RespLink>(env_, std::move(node));
     }
     const OperationKind kind = attempt->question.kind;
-    auto words = words_of(attempt->question);
+    auto words = words_of(*attempt);
     const auto reply = co_await resp_->call(std::move(words), attempt->context.deadline);
     co_return reply.ok() ? answer_of(*reply, kind) : internal::answer_of(reply.status(), kind);
 }
@@ -126,7 +152,7 @@ async::Task<Answer> RemoteClient::call_rest(env::Address node, Attempt* attempt)
         rest_ = std::make_unique<http::Client>(env_, std::move(node));
     }
     const OperationKind kind = attempt->question.kind;
-    auto request = request_of(attempt->question);
+    auto request = request_of(*attempt);
     const auto response = co_await rest_->request(std::move(request), attempt->context.deadline);
     co_return response.ok() ? answer_of(*response, kind)
                             : internal::answer_of(response.status(), kind);
