@@ -23,6 +23,7 @@
 #include "cluster/directory.h"
 #include "cluster/metadata_store.h"
 #include "env/env.h"
+#include "kv/holders.h"
 #include "kv/keyspace.h"
 #include "kv/session_token.h"
 #include "mvcc/command.h"
@@ -286,6 +287,16 @@ public:
     // Errors: as get().
     async::Task<Result<std::uint64_t>> count_keys(CallContext context, KeyspaceHandle keyspace);
 
+    // ---- replicas ----
+
+    // How many members of the shard's group, besides its leader, are known to hold everything up to
+    // an index: learners too, and as durably as they hold anything.
+    // Suspends: until so many do as are wanted, or the wait is over.
+    // Errors: kUnavailable, kDeadlineExceeded, kOverloaded: whoever leads could not be asked.
+    async::Task<Result<Holders>> count_holders(ShardHandle shard, HoldersQuestion question);
+    // How many, besides one, certainly hold what was acknowledged, without asking: of a majority.
+    [[nodiscard]] std::uint64_t certain_holders(ShardId shard);
+
     // ---- administration ----
 
     [[nodiscard]] NodeId self() const { return options_.cluster.self; }
@@ -361,6 +372,7 @@ private:
     async::Task<Result<mvcc::ScanPage>> ask_for_page(CallContext context,
                                                      ShardHandle shard,
                                                      mvcc::ScanRequest request);
+    async::Task<Result<Holders>> count_holders_here(ShardHandle shard, HoldersQuestion question);
     void on_ask(ShardId shard, rpc::Received request, rpc::Responder responder) override;
     async::Task<void> serve(ShardId shard, Bytes request, rpc::Responder responder);
     async::Task<Result<RemoteAnswer>> answer(ShardId shard, Bytes request);

@@ -102,6 +102,12 @@ async::Task<Result<RemoteAnswer>> Kv::answer(ShardId shard, Bytes request) {
     if (handle == nullptr || handle->is_gone() || !handle->group().has_replica()) {
         co_return Status(Code::kUnavailable, "this node does not show the shard yet");
     }
+    RemoteAnswer answer;
+    if (read.holders.has_value()) {
+        auto counted = co_await count_holders_here(handle, *read.holders);
+        KVSTORE_CO_TRY(answer.holders, std::move(counted));
+        co_return answer;
+    }
     if (!std::ranges::all_of(read.keys, [&](const Bytes& key) { return handle->contains(key); })) {
         co_return Status(Code::kUnavailable, "the shard holds other keys by now; ask anew");
     }
@@ -118,7 +124,6 @@ async::Task<Result<RemoteAnswer>> Kv::answer(ShardId shard, Bytes request) {
         KVSTORE_CO_TRY(*context.session, SessionToken::parse(read.session));
     }
     const std::shared_ptr<SessionToken> session = context.session;
-    RemoteAnswer answer;
     if (read.scan.has_value()) {
         auto page = co_await scan_in(std::move(context), handle, *std::move(read.scan));
         KVSTORE_CO_TRY(answer.page, std::move(page));

@@ -10,10 +10,16 @@ namespace {
 constexpr std::uint64_t kFormat = 1;
 constexpr std::uint64_t kGet = 1;
 constexpr std::uint64_t kScan = 2;
+constexpr std::uint64_t kHolders = 3;
 
 constexpr std::uint64_t kReverse = 1;
 constexpr std::uint64_t kKeysOnly = 2;
 constexpr std::uint64_t kCountOnly = 4;
+
+std::uint64_t milliseconds_of(Duration span) {
+    return static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::milliseconds>(span).count());
+}
 
 Status unreadable(std::string_view what) {
     return {Code::kCorruption, "an unreadable " + std::string(what) + " of another node"};
@@ -28,6 +34,11 @@ void put_record(Bytes& to, const mvcc::Record& record, ByteView value) {
     put_varint(to, record.lease);
     put_varint(to, record.expires_at_ms);
     put_length_prefixed(to, value);
+}
+
+template <typename Message>
+std::uint64_t kind_of(const Message& message, bool is_of_range) {
+    return message.holders.has_value() ? kHolders : is_of_range ? kScan : kGet;
 }
 
 // The value's view is empty: it is in `*value`.
@@ -49,10 +60,16 @@ mvcc::Record read_record(Decoder& from, Bytes* value) {
 Bytes encode_remote_read(const RemoteRead& read) {
     Bytes bytes;
     put_varint(bytes, kFormat);
-    put_varint(bytes, read.scan.has_value() ? kScan : kGet);
+    put_varint(bytes, kind_of(read, read.scan.has_value()));
     put_varint(bytes, static_cast<std::uint64_t>(read.consistency));
     put_varint(bytes, read.max_staleness_ms);
     put_length_prefixed(bytes, read.session);
+    if (read.holders.has_value()) {
+        put_varint(bytes, read.holders->index.value());
+        put_varint(bytes, read.holders->wanted);
+        put_varint(bytes, milliseconds_of(read.holders->wait));
+        return bytes;
+    }
     if (!read.scan.has_value()) {
         put_varint(bytes, read.as_of.value());
         put_varint(bytes, read.values_bytes_max);
@@ -82,12 +99,21 @@ Result<RemoteRead> decode_remote_read(ByteView bytes) {
     const std::uint64_t consistency = from.varint();
     read.max_staleness_ms = from.varint();
     read.session = from.length_prefixed();
-    if (!from.ok() || format != kFormat || (kind != kGet && kind != kScan) ||
+    if (!from.ok() || format != kFormat || kind < kGet || kind > kHolders ||
         consistency > static_cast<std::uint64_t>(Consistency::kEventual)) {
         return unreadable("read");
     }
     read.consistency = static_cast<Consistency>(consistency);
-    if (kind == kGet) {
+    if (kind == kHolders) {
+        HoldersQuestion& question = read.holders.emplace();
+        question.index = Index(from.varint());
+        question.wanted = from.varint();
+        const std::uint64_t wait_ms = from.varint();
+        if (wait_ms > milliseconds_of(kHoldersWaitMax)) {
+            return unreadable("read");
+        }
+        question.wait = std::chrono::milliseconds(wait_ms);
+    } else if (kind == kGet) {
         read.as_of = Revision(from.varint());
         read.values_bytes_max = from.varint();
         const std::uint64_t count = from.varint();
@@ -115,8 +141,13 @@ Result<RemoteRead> decode_remote_read(ByteView bytes) {
 Bytes encode_remote_answer(const RemoteAnswer& answer) {
     Bytes bytes;
     put_varint(bytes, kFormat);
-    put_varint(bytes, answer.page.has_value() ? kScan : kGet);
+    put_varint(bytes, kind_of(answer, answer.page.has_value()));
     put_length_prefixed(bytes, answer.session);
+    if (answer.holders.has_value()) {
+        put_varint(bytes, answer.holders->index.value());
+        put_varint(bytes, answer.holders->count);
+        return bytes;
+    }
     if (!answer.page.has_value()) {
         put_varint(bytes, answer.records.size());
         for (const std::optional<OwnedRecord>& record : answer.records) {
@@ -146,10 +177,14 @@ Result<RemoteAnswer> decode_remote_answer(ByteView bytes) {
     const std::uint64_t format = from.varint();
     const std::uint64_t kind = from.varint();
     answer.session = from.length_prefixed();
-    if (!from.ok() || format != kFormat || (kind != kGet && kind != kScan)) {
+    if (!from.ok() || format != kFormat || kind < kGet || kind > kHolders) {
         return unreadable("answer");
     }
-    if (kind == kGet) {
+    if (kind == kHolders) {
+        Holders& holders = answer.holders.emplace();
+        holders.index = Index(from.varint());
+        holders.count = from.varint();
+    } else if (kind == kGet) {
         const std::uint64_t count = from.varint();
         while (from.ok() && answer.records.size() < count) {
             std::optional<OwnedRecord>& record = answer.records.emplace_back();

@@ -6,9 +6,11 @@
 //                 get   as_of, values_bytes_max, count, keys (length-prefixed)
 //                 scan  from, to (length-prefixed), flags (1 reverse, 2 keys only, 4 count only),
 //                       limit, bytes_max, as_of
+//                 hold  index, wanted, wait ms
 //     answer    format (1), kind, session (length-prefixed token of what was shown), then
 //                 get   count, and for each a record: present (0, 1), and its fields
 //                 scan  count, flags (1: more), next, revision, row count, rows (key, record)
+//                 hold  index, count
 //
 // Integers are varints. A record is flags of its kind, version (8 bytes), create and mod revision,
 // version count, lease, expiry, value.
@@ -30,7 +32,8 @@ struct RemoteRead {
     Consistency consistency = Consistency::kLinearizable;
     std::uint64_t max_staleness_ms = 0;
     std::string session;  // a token; empty: none
-    // One of the two.
+    // One of the three.
+    std::optional<HoldersQuestion> holders;
     std::optional<mvcc::ScanRequest> scan;
     std::vector<Bytes> keys;
     Revision as_of;  // of the keys; only one then
@@ -39,6 +42,7 @@ struct RemoteRead {
 
 struct RemoteAnswer {
     std::string session;
+    std::optional<Holders> holders;
     std::optional<mvcc::ScanPage> page;
     std::vector<std::optional<OwnedRecord>> records;
 };

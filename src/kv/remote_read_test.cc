@@ -117,8 +117,40 @@ TEST(RemoteRead, PagesArriveWhole) {
     EXPECT_EQ(answer->page->rows[0].record.mod_revision, Revision(5));
 }
 
+RemoteRead question_of_holders() {
+    RemoteRead read;
+    read.holders =
+        HoldersQuestion{.index = Index(300), .wanted = 2, .wait = std::chrono::milliseconds(450)};
+    return read;
+}
+
+RemoteAnswer answer_of_holders() {
+    RemoteAnswer answer;
+    answer.holders = Holders{.index = Index(301), .count = 4};
+    return answer;
+}
+
+TEST(RemoteRead, AQuestionWhoHoldsWhatArrivesWholeAndItsAnswerToo) {
+    const auto read = decode_remote_read(encode_remote_read(question_of_holders()));
+    ASSERT_TRUE(read.ok() && read->holders.has_value());
+    EXPECT_EQ(read->holders->index, Index(300));
+    EXPECT_EQ(read->holders->wanted, 2U);
+    EXPECT_EQ(read->holders->wait, std::chrono::milliseconds(450));
+
+    const auto answer = decode_remote_answer(encode_remote_answer(answer_of_holders()));
+    ASSERT_TRUE(answer.ok() && answer->holders.has_value());
+    EXPECT_EQ(answer->holders->index, Index(301));
+    EXPECT_EQ(answer->holders->count, 4U);
+}
+
+TEST(RemoteRead, AQuestionThatWouldWaitForTooLongIsRefused) {
+    RemoteRead read = question_of_holders();
+    read.holders->wait = kHoldersWaitMax + std::chrono::milliseconds(1);
+    EXPECT_EQ(decode_remote_read(encode_remote_read(read)).status().code(), Code::kCorruption);
+}
+
 TEST(RemoteRead, WhatIsCutOrOfAnotherFormatIsRefused) {
-    for (const RemoteRead& sent : {read_of_keys(), read_of_range()}) {
+    for (const RemoteRead& sent : {read_of_keys(), read_of_range(), question_of_holders()}) {
         const Bytes whole = encode_remote_read(sent);
         for (std::size_t size = 0; size < whole.size(); ++size) {
             EXPECT_EQ(decode_remote_read(ByteView(whole).substr(0, size)).status().code(),
@@ -127,7 +159,7 @@ TEST(RemoteRead, WhatIsCutOrOfAnotherFormatIsRefused) {
         EXPECT_EQ(decode_remote_read("\x02" + whole.substr(1)).status().code(), Code::kCorruption);
         EXPECT_EQ(decode_remote_read(whole + "x").status().code(), Code::kCorruption);
     }
-    for (const RemoteAnswer& sent : {answer_of_records(), answer_of_page()}) {
+    for (const RemoteAnswer& sent : {answer_of_records(), answer_of_page(), answer_of_holders()}) {
         const Bytes whole = encode_remote_answer(sent);
         for (std::size_t size = 0; size < whole.size(); ++size) {
             EXPECT_EQ(decode_remote_answer(ByteView(whole).substr(0, size)).status().code(),

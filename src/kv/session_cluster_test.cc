@@ -196,6 +196,59 @@ TEST_F(SessionCluster, AClientNeverSeesAnOlderStateAfterANewerOne) {
     EXPECT_GT(backwards, 0) << "without its token it does";
 }
 
+TEST_F(SessionCluster, CountsTheOthersThatHoldAWriteAndWaitsForThem) {
+    Client client;
+    const std::uint64_t id = leader();
+    const std::uint64_t slow = id == 1 ? 2 : 1;
+    const auto count = [&](HoldersQuestion question) {
+        return run(id, at(id).kv->count_holders(at(id).keyspace->shards().front(), question));
+    };
+    write(client, 1);
+    const auto all = count({.index = {}, .wanted = 2, .wait = seconds(1)});
+    ASSERT_TRUE(all.ok()) << all.status().to_string();
+    EXPECT_EQ(all->count, 2U);
+
+    world_.pause(*at(slow).machine);
+    write(client, 2);
+    const MonotonicTime began = world_.now();
+    const auto without = count({.index = {}, .wanted = 2, .wait = milliseconds(300)});
+    ASSERT_TRUE(without.ok());
+    EXPECT_EQ(without->count, 1U);
+    EXPECT_GT(without->index, all->index);
+    EXPECT_GE(world_.now() - began, milliseconds(300));
+    const MonotonicTime again = world_.now();
+    EXPECT_EQ(count({.index = {}, .wanted = 1, .wait = seconds(1)})->count, 1U);
+    EXPECT_LT(world_.now() - again, milliseconds(100)) << "enough is enough";
+
+    world_.after(milliseconds(200), [&] { world_.resume(*at(slow).machine); });
+    const auto with = count({.index = without->index, .wanted = 2, .wait = seconds(1)});
+    ASSERT_TRUE(with.ok());
+    EXPECT_EQ(with->count, 2U);
+    EXPECT_EQ(with->index, without->index);
+}
+
+TEST_F(SessionCluster, ALeaderThatCannotProveThatItLeadsCountsNothing) {
+    Client client;
+    write(client, 1);
+    const std::uint64_t id = leader();
+    for (std::uint64_t other = 1; other <= kNodes; ++other) {
+        if (other != id) {
+            world_.pause(*at(other).machine);
+        }
+    }
+    const auto counted =
+        run(id,
+            at(id).kv->count_holders(at(id).keyspace->shards().front(),
+                                     {.index = {}, .wanted = 1, .wait = milliseconds(100)}));
+    EXPECT_FALSE(counted.ok());
+    for (std::uint64_t other = 1; other <= kNodes; ++other) {
+        if (other != id) {
+            world_.resume(*at(other).machine);
+        }
+    }
+    world_.run_until([this] { return leader() != 0; }, seconds(20));
+}
+
 TEST_F(SessionCluster, ANodeWithoutTheOthersShowsWhatItHasAndNoMore) {
     Client client;
     write(client, 1);

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import shutil
+import time
 import unittest
 
 from cluster_support import ClusterTestCase, free_ports, leader_of, metric, voters
@@ -148,6 +149,37 @@ class Joining(ClusterTestCase):
         with nodes[2].redis() as client:
             self.assertEqual(client("GET", "k"), b"1")
             client("SET", "k", "2")
+
+    def test_wait_counts_the_other_replicas_that_hold_a_write(self):
+        nodes = self.cluster(3)
+        for node in nodes:  # Also through those that do not lead.
+            with node.redis() as client:
+                client("SET", "k", node.name)
+                self.assertEqual(client("WAIT", 2, 20_000), 2)
+        leader = self.eventually(lambda: leader_of(nodes))
+        dead, other = (node for node in nodes if node is not leader)
+        dead.kill()
+        for node in (leader, other):
+            with node.redis() as client:
+                client("SET", "k", "without one")
+                self.assertEqual(client("WAIT", 1, 0), 1)
+                begin = time.monotonic()
+                self.assertEqual(client("WAIT", 2, 400), 1)
+                self.assertGreaterEqual(time.monotonic() - begin, 0.4)
+        dead.start()
+        for node in nodes:
+            with node.redis() as client:
+                client("SET", "k", "with all")
+                self.assertEqual(client("WAIT", 2, 20_000), 2)
+
+    def test_wait_through_a_node_without_a_replica(self):
+        nodes = self.cluster(3)
+        fourth = self.node("n4", "--join", nodes[0].peer_address).start()
+        fifth = self.node("n5", "--join", nodes[0].peer_address).start()
+        for node in (*nodes, fourth, fifth):
+            with node.redis() as client:
+                self.eventually(lambda c=client: c("SET", "k", "v") == "OK")
+                self.assertGreaterEqual(client("WAIT", 2, 20_000), 2)
 
 
 class Dying(ClusterTestCase):

@@ -272,21 +272,6 @@ Outcome shutdown_command(Call& call) {
     return Outcome::kReplied;
 }
 
-Outcome wait_command(Call& call) {
-    const auto replicas = parse_int64(call[1]);
-    const auto timeout = parse_int64(call[2]);
-    if (!replicas) {
-        return call.fail(kNotAnInteger);
-    }
-    if (!timeout) {
-        return call.fail("ERR timeout is not an integer or out of range");
-    }
-    if (*timeout < 0) {
-        return call.fail("ERR timeout is negative");
-    }
-    return call.integer(0);  // there are no replicas yet
-}
-
 Outcome function_command(Call& call) {
     return run_subcommand(call, kFunctionSubcommands);
 }

@@ -58,6 +58,7 @@ public:
     [[nodiscard]] ReplyMode reply_mode() const { return reply_mode_; }
     void use_reply_mode(ReplyMode mode) { reply_mode_ = mode; }
     [[nodiscard]] bool has_slots() const { return first_ != nullptr; }
+    [[nodiscard]] bool has_input_ended() const { return has_input_ended_; }
     [[nodiscard]] TransactionQueue& transaction() { return transaction_; }
     // The level of this connection's reads, and what it has seen.
     [[nodiscard]] const kv::CallContext& reads() const { return reads_; }
