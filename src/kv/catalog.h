@@ -78,6 +78,7 @@ private:
     [[nodiscard]] bool may_go(ShardId shard) const;
     async::Task<Status> make_missing(const cluster::ShardRecord* record);
     async::Task<Status> remove_unlisted();
+    async::Task<Status> put_away();
     async::Task<Status> remove_shard(ShardId shard);
     async::Task<void> end_founding();
     async::Task<void> reconcile_loop();

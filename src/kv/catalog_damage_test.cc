@@ -198,6 +198,22 @@ protected:
         look(1);
     }
 
+    void decommission(std::uint64_t id) {
+        look(1);
+        cluster::NodeRecord record = *at(1).directory->view()->metadata.find_node(NodeId(id));
+        std::vector<cluster::MetadataChange> changes(1);
+        changes[0].key = cluster::node_key(record.id);
+        changes[0].expected = cluster::encode_node(record);
+        record.state = cluster::NodeState::kDecommissioning;
+        changes[0].value = cluster::encode_node(record);
+        const Status written = run(1, at(1).kv->metadata().write(std::move(changes), soon()));
+        ASSERT_TRUE(written.ok()) << written.to_string();
+        ASSERT_TRUE(until([this, id] {
+            return at(id).directory->view()->metadata.find_node(NodeId(id))->state ==
+                   cluster::NodeState::kDecommissioning;
+        }));
+    }
+
     // ---- the shard of `default` ----
 
     bool has_replica(std::uint64_t id) { return group(id) != nullptr; }
@@ -273,6 +289,25 @@ TEST_F(CatalogDamage, AReplicaThatSeemsToHaveLeftIsStoppedAndGoesOnWhenItIsListe
     ASSERT_TRUE(until([this] { return !group(3)->is_paused(); }));
     world_.run_for(seconds(3));
     EXPECT_TRUE(has_replica(3));
+}
+
+// It has left before it saw that nothing is listed on it any more.
+TEST_F(CatalogDamage, ANodeThatGaveEverythingAwayAndHasLeftPutsItsReplicasAway) {
+    const std::string folder = "shards/" + std::to_string(default_shard()->id.value());
+    decommission(3);
+    at(3).kv->exclude({Code::kUnavailable, "it was removed"});
+
+    EXPECT_TRUE(world_.run_until([this] { return !has_replica(3); }, seconds(5)));
+    world_.run_for(seconds(1));
+    EXPECT_FALSE(*run(3, at(3).machine->env().disk.exists(folder)));
+}
+
+TEST_F(CatalogDamage, ANodeThatWasCutOffKeepsItsReplicasForPeopleAndSilencesThem) {
+    at(3).kv->exclude({Code::kUnavailable, "it was removed"});
+
+    world_.run_for(seconds(5));
+    ASSERT_TRUE(has_replica(3));
+    EXPECT_TRUE(group(3)->is_paused());
 }
 
 TEST_F(CatalogDamage, AReplicaThatHasLeftIsRemoved) {

@@ -140,6 +140,9 @@ bool Kv::Catalog::is_here(ShardId shard) const {
 
 // Errors: kCorruption: a replica that must be here is missing.
 async::Task<Status> Kv::Catalog::reconcile_alone() {
+    if (!kv_.exclusion_.ok()) {
+        co_return co_await put_away();
+    }
     if (!differs()) {
         co_return Status();
     }
@@ -261,6 +264,30 @@ async::Task<Status> Kv::Catalog::remove_unlisted() {
             KVSTORE_CO_CHECK_OK(co_await remove_shard(shard));
         } else if (group != nullptr) {
             group->resume();
+        }
+    }
+    co_return Status();
+}
+
+// This node has left, and nobody answers it any more. Where it was asked to give everything away,
+// it left when no record listed it, and no vote of its replicas counts: they can go, though it has
+// not seen the last of those records. A node that was cut off keeps them, for people.
+async::Task<Status> Kv::Catalog::put_away() {
+    const cluster::NodeRecord* const self = view().metadata.find_node(kv_.self());
+    if (self == nullptr || self->state != cluster::NodeState::kDecommissioning) {
+        co_return Status();
+    }
+    std::vector<ShardId> shards;
+    for (const replication::ShardDescription& shard : kv_.host_.shards()) {
+        shards.push_back(shard.id);
+    }
+    for (const replication::DamagedReplica& damaged : kv_.host_.damaged()) {
+        shards.push_back(damaged.shard);
+    }
+    for (const ShardId shard : shards) {
+        // What the node shows of itself reads the system shard.
+        if (shard != kSystemShard) {
+            KVSTORE_CO_CHECK_OK(co_await remove_shard(shard));
         }
     }
     co_return Status();

@@ -97,6 +97,11 @@ async::Task<Status> Kv::open_catalog() {
     co_return Status();
 }
 
+void Kv::exclude(Status why) {
+    exclusion_ = std::move(why);
+    host_.retire(exclusion_);
+}
+
 async::Task<void> Kv::stop() {
     env_.clock.cancel_timer(memory_timer_);
     // First, since its changes are made of what the gate would refuse.

@@ -306,9 +306,9 @@ public:
     [[nodiscard]] const Options& options() const { return options_; }
     [[nodiscard]] env::Env& env() { return env_; }
 
-    // Refuses every operation from now on with `why`: this node is none of its cluster any more,
-    // and what it holds may be old. Requires: `why` has no effect.
-    void exclude(Status why) { exclusion_ = std::move(why); }
+    // Refuses every operation from now on with `why`, and ends the part of its replicas: this node
+    // is none of its cluster any more, and what it holds may be old. Requires: `why` has no effect.
+    void exclude(Status why);
 
     // Refuses new work with kUnavailable and waits for coroutines under way.
     async::Task<void> stop();

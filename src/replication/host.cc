@@ -111,6 +111,7 @@ async::Task<Result<Group*>> NodeHost::create_shard(ShardDescription description)
 }
 
 async::Task<Result<Group*>> NodeHost::create_shard_inside(ShardDescription description) {
+    KVSTORE_CO_CHECK_OK(retired_);
     if (replicas_.contains(description.id) || fenced_.contains(description.id)) {
         co_return Status(Code::kAlreadyExists,
                          "shard " + std::to_string(description.id.value()) + " exists already");
@@ -151,6 +152,13 @@ async::Task<Result<Group*>> NodeHost::create_shard_inside(ShardDescription descr
     }
     replicas_.at(id).maintenance->start();
     co_return &routes_.route(id);
+}
+
+void NodeHost::retire(const Status& why) {
+    retired_ = why;
+    for (const ShardId shard : shard_ids()) {
+        replicas_.at(shard).group->retire(why);
+    }
 }
 
 async::Task<Status> NodeHost::drop_shard(ShardId shard) {

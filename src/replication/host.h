@@ -161,6 +161,11 @@ public:
     //         folder may be back after a restart.
     virtual async::Task<Status> drop_shard(ShardId shard) = 0;
 
+    // This node belongs to its cluster no more: its replicas say and hear nothing from now on, so
+    // they call no elections, and what waits for them is told `why`. They stay on the disk until
+    // they are dropped; none is made any more.
+    virtual void retire(const Status& why) = 0;
+
     // As persist_all(), for one shard. Errors: kNotFound; as persist_all().
     virtual async::Task<Status> persist_shard(ShardId shard) = 0;
 

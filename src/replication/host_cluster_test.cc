@@ -59,6 +59,30 @@ protected:
     testing::HostCluster cluster_{1, 4, 3};
 };
 
+TEST_F(Hosts, ARetiredHostsReplicasSayNothingCallNoElectionAndStop) {
+    const std::uint64_t gone = cluster_.wait_for_leader();
+    ASSERT_NE(gone, 0U);
+    const Told& told = cluster_.propose(gone, put_of("k", "v"));
+    cluster_.on_core(gone,
+                     [&] { cluster_.host(gone).retire({Code::kUnavailable, "it was removed"}); });
+    EXPECT_TRUE(told.is_over()) << "nothing waits for ever";
+    const std::uint64_t next = cluster_.wait_for_leader(gone);
+    ASSERT_NE(next, 0U);
+    EXPECT_TRUE(put(next, "k", "w").is_done());
+
+    const Term before = cluster_.group(gone)->term();
+    EXPECT_FALSE(cluster_.group(gone)->is_leader());
+    EXPECT_EQ(cluster_.group(gone)->leader(), NodeId());
+    cluster_.world().run_for(seconds(60));
+    EXPECT_EQ(cluster_.group(gone)->term(), before);
+    ShardDescription another = cluster_.description();
+    another.id = ShardId(99);
+    EXPECT_EQ(cluster_.run(gone, cluster_.host(gone).create_shard(another)).status().message(),
+              "it was removed");
+    EXPECT_EQ(cluster_.propose(gone, put_of("k", "x")).refusal.effect(), Effect::kNone);
+    cluster_.stop(gone);
+}
+
 TEST_F(Hosts, ReplicatesAndFailsOver) {
     const std::uint64_t leader = cluster_.wait_for_leader();
     ASSERT_NE(leader, 0U);

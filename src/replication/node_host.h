@@ -59,6 +59,7 @@ public:
     [[nodiscard]] bool has_lost_log() const override { return has_lost_log_; }
     void forget_lost_log() override { has_lost_log_ = false; }
     async::Task<Status> fence_missing(ShardId shard, std::string why) override;
+    void retire(const Status& why) override;
     async::Task<Result<Group*>> create_shard(ShardDescription description) override;
     async::Task<Status> drop_shard(ShardId shard) override;
     async::Task<Status> persist_shard(ShardId shard) override;
@@ -159,6 +160,7 @@ private:
     async::Gate tick_gate_;
     bool is_ticking_over_ = false;
     bool is_log_full_ = false;  // as was said last
+    Status retired_;            // why it takes no part any more; ok: it does
     bool is_recovered_ = false;
     bool is_stopping_ = false;
 

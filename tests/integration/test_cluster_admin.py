@@ -191,10 +191,16 @@ class Administrating(ClusterTestCase):
         refused = leaving.http("GET", "/v1/keys/k")
         self.assertEqual((refused.status, refused.json()["effect"]), (503, "none"))
         self.assertIn("removed", refused.json()["detail"])
+        # What it gave away is gone from its disk, and it says once what is to be done.
+        shards = leaving.data_dir / "shards"
+        self.eventually(lambda: {folder.name for folder in shards.iterdir()} <= {"1"})
+        self.assertEqual(leaving.log().count("does not belong to the cluster any more"), 1)
+        self.assertIn("with an empty data directory and --join", leaving.log())
+        self.assertEqual(leaving.terminate(), 0)
         # It stays out when it comes back.
-        leaving.kill()
         leaving.spawn()
         self.eventually(lambda: "does not belong to the cluster any more" in leaving.log())
+        self.assertEqual(leaving.terminate(), 0)
 
     def test_what_would_leave_too_few_nodes_is_refused(self):
         nodes = self.cluster(3)
@@ -234,6 +240,9 @@ class Administrating(ClusterTestCase):
         # Who was cut off does not take part when it comes back.
         nodes[2].spawn()
         self.eventually(lambda: "does not belong to the cluster any more" in nodes[2].log())
+        held = nodes[2].data_dir / "shards" / str(self.shard(four)["id"])
+        self.assertTrue(held.is_dir(), "what it holds is kept for people")
+        self.assertEqual(nodes[2].terminate(), 0)
 
     # ---- members ----
 

@@ -206,6 +206,9 @@ public:
     void pause() { is_paused_ = true; }
     void resume() { is_paused_ = false; }
     [[nodiscard]] bool is_paused() const { return is_paused_; }
+    // As pause(), for good: it leads nothing and follows nobody. What was proposed, and reads that
+    // wait, are told `why`.
+    void retire(const Status& why);
 
     // Null: nobody is told.
     void set_leader_watcher(LeaderWatcher* watcher) { watcher_ = watcher; }
@@ -369,6 +372,7 @@ private:
     bool is_quarantined_ = false;
     bool is_stopping_ = false;
     bool is_paused_ = false;
+    bool is_retired_ = false;
     bool is_pumping_ = false;
     bool is_closed_ = false;  // the engine and the log may not be touched any more
     async::Event idle_;

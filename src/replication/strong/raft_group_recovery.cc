@@ -307,6 +307,14 @@ bool RaftGroup::is_stalled(MonotonicTime now) {
     return true;
 }
 
+void RaftGroup::retire(const Status& why) {
+    is_retired_ = true;
+    pause();
+    refuse_proposals();
+    fail_reads(why);
+    fail_pending(why);
+}
+
 bool RaftGroup::gives_way() const {
     return !is_alone_ && node_ && is_out_of_room() &&
            !hand_over_.is_resting(shared_.env.clock.now());
@@ -342,7 +350,7 @@ void RaftGroup::on_node_changed(NodeId peer) {
 }
 
 bool RaftGroup::is_leader() const {
-    return health_.ok() && (!node_ || node_->is_leader());
+    return health_.ok() && !is_retired_ && (!node_ || node_->is_leader());
 }
 
 bool RaftGroup::takes_proposals() const {
@@ -350,6 +358,9 @@ bool RaftGroup::takes_proposals() const {
 }
 
 NodeId RaftGroup::leader() const {
+    if (is_retired_) {
+        return {};
+    }
     return node_ ? node_->leader() : shared_.self;
 }
 
