@@ -186,6 +186,10 @@ async::Task<ExitCode> run_change(ClientSession* session, Change change) {
 
 // What an operator should look at, in a few words.
 std::string trouble_of(const json::object& member) {
+    const std::string disk = text_of(member, "disk");
+    if (!disk.empty() && disk != "ok") {
+        return "disk " + disk;
+    }
     const std::string damaged = text_of(member, "damaged");
     return damaged.empty() || damaged == "0"
                ? ""

@@ -236,8 +236,10 @@ async::Task<Result<std::vector<MemberInfo>>> ClusterAdministration::members() {
         }
         MemberInfo member;
         member.record = record;
-        member.liveness =
-            std::ranges::find(state.input.nodes, record.id, &PlacementNode::id)->liveness;
+        const PlacementNode& node =
+            *std::ranges::find(state.input.nodes, record.id, &PlacementNode::id);
+        member.liveness = node.liveness;
+        member.disk = node.disk;
         for (const ShardRecord& shard : state.view->metadata.shards) {
             member.replicas +=
                 static_cast<std::size_t>(std::ranges::count(shard.voters, record.id) +

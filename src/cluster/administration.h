@@ -34,6 +34,7 @@ struct MemberInfo {
     std::size_t replicas = 0;  // voters and learners that the records list
     std::size_t leaders = 0;
     std::size_t damaged = 0;  // replicas that take no part, and what is left of such
+    DiskState disk = DiskState::kFine;
 };
 
 struct ShardInfo {

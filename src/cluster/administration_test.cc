@@ -346,6 +346,20 @@ TEST_F(Administrating, CountsTheDamagedReplicasOfEach) {
     EXPECT_EQ(members->at(1).damaged, 1U);
 }
 
+TEST_F(Administrating, ShowsWhatNodesSayOfTheirDisksAndLeadersLeaveABadOne) {
+    grow(3, 3);
+    cluster.truth.set_disk(NodeId(2), DiskState::kFull);
+    cluster.world.run_for(seconds(10));
+
+    const auto members = run(1, on(1).members());
+
+    ASSERT_TRUE(members.ok());
+    EXPECT_EQ(members->at(0).disk, DiskState::kFine);
+    EXPECT_EQ(members->at(1).disk, DiskState::kFull);
+    EXPECT_EQ(members->at(1).leaders, 0U);
+    EXPECT_GT(members->at(0).leaders + members->at(2).leaders, 0U);
+}
+
 TEST_F(Administrating, DrainsANodeAndTakesItBack) {
     grow(3, 3);
     const std::uint64_t busy = cluster.controller_host();

@@ -123,7 +123,9 @@ async::Task<Result<ShardReport>> Members::shard_report(NodeId node, async::Deadl
 }
 
 ShardReport Members::own_report() const {
-    return {.led = parts_.actor.led_shards(), .damaged = parts_.actor.damaged_shards()};
+    return {.led = parts_.actor.led_shards(),
+            .damaged = parts_.actor.damaged_shards(),
+            .disk = parts_.actor.disk()};
 }
 
 // ---- what this node keeps up ----

@@ -130,7 +130,9 @@ private:
         return make(Urgency::kLeave,
                     ActionKind::kTransferLeader,
                     *next,
-                    "the leader's node is being drained or leaves");
+                    node(shard_.leader).has_bad_disk
+                        ? "the disk of the leader's node is full, slow or broken"
+                        : "the leader's node is being drained or leaves");
     }
 
     // Whether or not the node is wanted: what it is given in its place is a new replica.
@@ -340,6 +342,16 @@ std::string to_string(const Action& action) {
         case ActionKind::kAddLearner: text += "add learner on " + on(action.node); break;
     }
     return text + " (" + std::string(action.reason) + ")";
+}
+
+std::string_view disk_state_name(DiskState state) {
+    switch (state) {
+        case DiskState::kFine: return "ok";
+        case DiskState::kFull: return "full";
+        case DiskState::kSlow: return "slow";
+        case DiskState::kFailed: break;
+    }
+    return "failed";
 }
 
 Status check_removal(const PlacementInput& input, NodeId node) {

@@ -54,6 +54,16 @@ enum class Liveness : std::uint8_t {
     kDead,
 };
 
+// What a node says of the disk with its log and its replicas.
+enum class DiskState : std::uint8_t {
+    kFine = 0,
+    kFull = 1,    // it has no room for writes
+    kSlow = 2,    // a leader there gave its place away for that
+    kFailed = 3,  // a write has failed, and the node has to be started anew
+};
+// "ok", "full", ...
+[[nodiscard]] std::string_view disk_state_name(DiskState state);
+
 struct PlacementNode {
     NodeId id;
     NodeState state = NodeState::kActive;
@@ -61,6 +71,9 @@ struct PlacementNode {
     MonotonicTime dead_since;  // while kDead
     std::string zone;          // who has none told is in one zone with its likes
     bool is_learner = false;   // does not count, and is given nothing
+    // While it is not fine the node leads nothing that others can lead, and is given nothing. It
+    // keeps its replicas: what others lack they have.
+    DiskState disk = DiskState::kFine;
 };
 
 struct PlacementShard {

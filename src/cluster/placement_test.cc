@@ -115,6 +115,55 @@ TEST(Placement, AddsALearnerBeforeAVoterAndTwoBeforeTheFirstVotes) {
     EXPECT_EQ(texts(world.plan()), Lines{"shard 1: promote learner on node 3"});
 }
 
+TEST(Placement, ANodeWithABadDiskLeadsNothingThatOthersCanLead) {
+    for (const DiskState disk : {DiskState::kFull, DiskState::kSlow, DiskState::kFailed}) {
+        PlacementWorld world = three_of(3);
+        world.shard(ShardId(1)).leader = kOne;
+        world.node(kOne).disk = disk;
+        const Plan plan = world.plan();
+        ASSERT_EQ(plan.actions.size(), 1U);
+        EXPECT_EQ(plan.actions[0].kind, ActionKind::kTransferLeader);
+        EXPECT_THAT(plan.actions[0].reason, HasSubstr("disk"));
+
+        world.node(plan.actions[0].node).disk = disk;
+        const Plan second = world.plan();
+        ASSERT_EQ(second.actions.size(), 1U);
+        EXPECT_NE(second.actions[0].node, plan.actions[0].node) << "not to another such node";
+
+        for (const NodeId node : {kOne, kTwo, kThree}) {
+            world.node(node).disk = disk;
+        }
+        EXPECT_TRUE(world.plan().actions.empty()) << "all are alike";
+    }
+}
+
+TEST(Placement, WhoeverIsPreferredLeadsAgainWhenItsDiskIsFine) {
+    PlacementWorld world = three_of(3);
+    world.shard(ShardId(1)).leader = kTwo;
+    world.shard(ShardId(1)).preferred_leader = kOne;
+    world.node(kOne).disk = DiskState::kFull;
+    EXPECT_TRUE(world.plan().actions.empty());
+
+    world.node(kOne).disk = DiskState::kFine;
+    EXPECT_EQ(texts(world.plan()), Lines{"shard 1: transfer leadership from node 2 to node 1"});
+}
+
+TEST(Placement, ANodeWithABadDiskIsGivenNoReplicaAndKeepsThoseItHas) {
+    PlacementWorld world = three_of(4);
+    world.shard(ShardId(1)).leader = kOne;
+    world.node(kThree).disk = DiskState::kFull;
+    EXPECT_TRUE(world.plan().actions.empty());
+
+    world.node(kThree).disk = DiskState::kFine;
+    world.node(kFour).disk = DiskState::kFull;
+    world.kill(kThree);
+    world.input.now += PlacementOptions().replace_after * 2;
+    EXPECT_TRUE(world.plan().actions.empty()) << "there is nobody to take it";
+
+    world.node(kFour).disk = DiskState::kFine;
+    EXPECT_EQ(texts(world.plan()), Lines{"shard 1: add learner on node 4"});
+}
+
 TEST(Placement, ReplacesADeadNodeAfterReplaceAfterAndNotBefore) {
     PlacementWorld world = three_of(4);
     world.kill(kThree);

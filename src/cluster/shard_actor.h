@@ -28,6 +28,7 @@ struct ShardReport {
     // Rising. A replica that is listed on this node and takes no part: it was found damaged, or has
     // lost what it promised (its files, or its log), or it is what is left of such a one.
     std::vector<ShardId> damaged;
+    DiskState disk = DiskState::kFine;
 };
 
 // Runs on  One core.
@@ -39,6 +40,7 @@ public:
     [[nodiscard]] virtual std::vector<LedShard> led_shards() const = 0;
     // The shards whose replica on this node is damaged, rising.
     [[nodiscard]] virtual std::vector<ShardId> damaged_shards() const = 0;
+    [[nodiscard]] virtual DiskState disk() const = 0;
     // Carries one change of the members of a shard out, or a transfer of its leadership, where this
     // node leads it. kAddLearner on a learner, kRemove* on no member, kPromoteLearner on a voter,
     // kTransferLeader to this node: nothing is to be done.

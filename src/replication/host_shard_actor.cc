@@ -116,6 +116,27 @@ std::vector<ShardId> HostShardActor::damaged_shards() const {
     return shards;
 }
 
+cluster::DiskState HostShardActor::disk() const {
+    const Code log = host_.log_health().code();
+    if (log == Code::kDiskFull) {
+        return cluster::DiskState::kFull;
+    }
+    if (log != Code::kOk) {
+        return cluster::DiskState::kFailed;
+    }
+    cluster::DiskState state = cluster::DiskState::kFine;
+    for (const ShardDescription& shard : host_.shards()) {
+        const RaftGroup* const group = host_.find_raft_group(shard.id);
+        if (group != nullptr && group->is_out_of_room()) {
+            return cluster::DiskState::kFull;
+        }
+        if (group != nullptr && group->gave_up_for_slow_log()) {
+            state = cluster::DiskState::kSlow;
+        }
+    }
+    return state;
+}
+
 async::Task<Status> HostShardActor::act(cluster::ActionKind kind,
                                         ShardId shard,
                                         NodeId node,

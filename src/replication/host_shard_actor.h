@@ -16,6 +16,7 @@ public:
 
     [[nodiscard]] std::vector<cluster::LedShard> led_shards() const override;
     [[nodiscard]] std::vector<ShardId> damaged_shards() const override;
+    [[nodiscard]] cluster::DiskState disk() const override;
     async::Task<Status> act(cluster::ActionKind kind,
                             ShardId shard,
                             NodeId node,

@@ -280,6 +280,10 @@ Bytes encode_shard_report(const ShardReport& report) {
     for (const ShardId shard : report.damaged) {
         put_varint(to, shard.value());
     }
+    // Nodes of before know of no disks, and would refuse the report.
+    if (report.disk != DiskState::kFine) {
+        put_varint(to, static_cast<std::uint64_t>(report.disk));
+    }
     return to;
 }
 
@@ -311,6 +315,13 @@ Result<ShardReport> decode_shard_report(ByteView bytes) {
         }
         report.damaged.push_back(shard);
         last = shard;
+    }
+    if (decoder.ok() && !decoder.at_end()) {
+        const std::uint64_t disk = decoder.varint();
+        if (disk == 0 || disk > static_cast<std::uint64_t>(DiskState::kFailed)) {
+            return corrupt("a state of the disk that there is not");
+        }
+        report.disk = static_cast<DiskState>(disk);
     }
     if (!decoder.at_end()) {
         return corrupt(decoder.ok() ? "bytes behind its end" : "cut short");

@@ -95,7 +95,8 @@ TEST(MemberCalls, AnswersReadTheSame) {
     const auto read_joined = decode_joined(encode_joined(joined));
     const auto read_fetched = decode_fetched(encode_fetched(&joined.rows));
     const auto read_nothing = decode_fetched(encode_fetched(nullptr));
-    const ShardReport report{.led = {led}, .damaged = {ShardId(1), ShardId(300)}};
+    const ShardReport report{
+        .led = {led}, .damaged = {ShardId(1), ShardId(300)}, .disk = DiskState::kSlow};
     const auto read_led = decode_shard_report(encode_shard_report(report));
 
     ASSERT_TRUE(read_joined.ok() && read_fetched.ok() && read_nothing.ok() && read_led.ok());
@@ -107,6 +108,14 @@ TEST(MemberCalls, AnswersReadTheSame) {
     EXPECT_EQ(read_led->led.front().voters, led.voters);
     EXPECT_TRUE(read_led->led.front().is_changing);
     EXPECT_EQ(read_led->damaged, report.damaged);
+    EXPECT_EQ(read_led->disk, DiskState::kSlow);
+}
+
+TEST(MemberCalls, AReportOfANodeThatSaysNothingOfItsDiskIsOfOneThatIsFine) {
+    const auto read = decode_shard_report(ByteView("\0\0", 2));
+    ASSERT_TRUE(read.ok());
+    EXPECT_EQ(read->disk, DiskState::kFine);
+    EXPECT_EQ(encode_shard_report(ShardReport()), Bytes("\0\0", 2));
 }
 
 TEST(MemberCalls, DamagedAnswersAreCorrupt) {
@@ -125,6 +134,8 @@ TEST(MemberCalls, DamagedAnswersAreCorrupt) {
     EXPECT_EQ(decode_shard_report(encode_shard_report(not_rising)).status().code(),
               Code::kCorruption);
     EXPECT_EQ(decode_shard_report(ByteView("\0", 1)).status().code(), Code::kCorruption);
+    EXPECT_EQ(decode_shard_report(ByteView("\0\0\0", 3)).status().code(), Code::kCorruption);
+    EXPECT_EQ(decode_shard_report(ByteView("\0\0\4", 3)).status().code(), Code::kCorruption);
     EXPECT_EQ(decode_joined(encode_joined(joined) + "x").status().code(), Code::kCorruption);
     EXPECT_EQ(decode_joined("").status().code(), Code::kCorruption);
     EXPECT_EQ(decode_joined(encode_joined(Joined())).status().code(), Code::kCorruption);

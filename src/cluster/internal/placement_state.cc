@@ -18,7 +18,9 @@ NodeView view_of(const PlacementNode& node, MonotonicTime now, Duration replace_
     view.is_alive = is_member && node.liveness == Liveness::kAlive;
     view.is_dead = is_dead || !is_member;
     view.may_stay = is_member && node.state != NodeState::kDecommissioning && !is_given_up;
-    view.may_take = node.state == NodeState::kActive && view.is_alive && !node.is_learner;
+    view.has_bad_disk = node.disk != DiskState::kFine;
+    view.may_take =
+        node.state == NodeState::kActive && view.is_alive && !node.is_learner && !view.has_bad_disk;
     view.may_lead = view.may_take;
     return view;
 }

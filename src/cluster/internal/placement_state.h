@@ -25,6 +25,7 @@ struct NodeView {
     bool may_stay = false;     // may keep the replicas it has
     bool may_take = false;     // may be given replicas
     bool may_lead = false;
+    bool has_bad_disk = false;
 };
 
 struct ShardView {

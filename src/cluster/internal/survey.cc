@@ -1,5 +1,6 @@
 #include "cluster/internal/survey.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/log.h"
@@ -62,6 +63,7 @@ async::Task<void> Survey::ask(NodeId node) {
                   {{"node", node.value()}, {"error", report.status().to_string()}});
         co_return;
     }
+    std::ranges::find(nodes_, node, &PlacementNode::id)->disk = report->disk;
     for (const ShardId shard : report->damaged) {
         damaged_[shard].push_back(node);
     }

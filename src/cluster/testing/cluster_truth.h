@@ -83,6 +83,12 @@ public:
     }
     // Whether a member of a group is.
     [[nodiscard]] bool has_damaged() const;
+    // What the node says of its disk.
+    void set_disk(NodeId node, DiskState state) { disks_[node] = state; }
+    [[nodiscard]] DiskState disk(NodeId node) const {
+        const auto found = disks_.find(node);
+        return found == disks_.end() ? DiskState::kFine : found->second;
+    }
     [[nodiscard]] bool is_live(NodeId node) const;
     // Is live, and its replica is undamaged.
     [[nodiscard]] bool takes_part(const Group& group, NodeId node) const;
@@ -117,6 +123,7 @@ private:
     std::map<NodeId, MonotonicTime> seen_;  // up; by elect()
     std::map<ShardId, Group> groups_;
     std::set<std::pair<ShardId, NodeId>> damaged_;
+    std::map<NodeId, DiskState> disks_;
 };
 
 class TruthStore final : public MetadataStore {
@@ -143,6 +150,7 @@ public:
 
     [[nodiscard]] std::vector<LedShard> led_shards() const override;
     [[nodiscard]] std::vector<ShardId> damaged_shards() const override;
+    [[nodiscard]] DiskState disk() const override { return truth_.disk(self_); }
     async::Task<Status> act(ActionKind kind,
                             ShardId shard,
                             NodeId node,

@@ -70,7 +70,8 @@ json::object member_body(const kv::MemberInfo& member) {
                           {"resp", member.record.resp_address}}},
             {"replicas", member.replicas},
             {"leaders", member.leaders},
-            {"damaged", member.damaged}};
+            {"damaged", member.damaged},
+            {"disk", cluster::disk_state_name(member.disk)}};
 }
 
 json::object shard_body(const kv::ShardInfo& shard) {

@@ -40,6 +40,7 @@ public:
         member.replicas = 3;
         member.leaders = 1;
         member.damaged = 2;
+        member.disk = cluster::DiskState::kSlow;
         kv::MemberInfo expected;
         expected.record.id = NodeId(5);
         expected.record.name = "n5";
@@ -124,7 +125,7 @@ TEST_F(RestCluster, ShowsMembers) {
     EXPECT_EQ(json::serialize(first),
               R"({"id":4,"name":"n4","state":"draining","liveness":"suspected","role":"learner",)"
               R"("zone":"east","addresses":{"peer":"","http":"h:1","grpc":"","resp":""},)"
-              R"("replicas":3,"leaders":1,"damaged":2})");
+              R"("replicas":3,"leaders":1,"damaged":2,"disk":"slow"})");
     EXPECT_EQ(members.as_array().at(1).as_object().at("liveness"), "unknown");
 }
 

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "base/log.h"
+#include "replication/host_shard_actor.h"
 #include "replication/strong/raft_group.h"
 #include "replication/testing/host_cluster.h"
 
@@ -42,6 +43,9 @@ protected:
         return cluster_.wait(told) && told.is_done();
     }
     void fill_disk(std::uint64_t node) { cluster_.machine(node).disk_faults().capacity = 1; }
+    cluster::DiskState told_of(std::uint64_t node) {
+        return HostShardActor(cluster_.host(node)).disk();
+    }
     bool is_full(std::uint64_t node) {
         return cluster_.host(node).log_health().code() == Code::kDiskFull;
     }
@@ -77,6 +81,8 @@ TEST_F(DiskTrouble, AFullLeaderHandsOverAndWritesThroughAnotherNodeNeverFail) {
         EXPECT_TRUE(write(follower(), std::string(50'000, 'x'))) << i;
     }
     EXPECT_FALSE(cluster_.group(full)->is_leader());
+    EXPECT_EQ(told_of(full), cluster::DiskState::kFull);
+    EXPECT_EQ(told_of(follower()), cluster::DiskState::kFine);
 }
 
 TEST_F(DiskTrouble, ASleepingLeaderHandsOverToo) {
@@ -265,6 +271,7 @@ TEST_F(DiskTrouble, ALeaderWhoseLogFailsIsReplacedAndItsStateMayStillBeShown) {
     EXPECT_TRUE(failed.has_sound_state());
     EXPECT_FALSE(failed.is_leader());
     EXPECT_NE(cluster_.host(leader_).log_health().code(), Code::kOk);
+    EXPECT_EQ(told_of(leader_), cluster::DiskState::kFailed);
     const async::Deadline soon = async::Deadline::after(cluster_.world().now(), seconds(1));
     EXPECT_TRUE(cluster_.run(leader_, failed.wait_applied(seen, soon)).ok());
     EXPECT_FALSE(cluster_.run(leader_, failed.wait_applied(Revision(seen.value() + 9), soon)).ok());
@@ -291,6 +298,7 @@ TEST_F(DiskTrouble, ALeaderWithASlowDiskHandsOverAndIsNotMadeTheHeirAgain) {
     }
     ASSERT_TRUE(cluster_.world().run_until(is_over, seconds(2)));
     const std::uint64_t next = cluster_.wait_for_leader(slow);
+    EXPECT_EQ(told_of(slow), cluster::DiskState::kSlow);
     // Its disk holds up nobody now.
     const MonotonicTime began = cluster_.world().now();
     for (int i = 0; i < 10; ++i) {

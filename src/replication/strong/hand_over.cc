@@ -93,7 +93,7 @@ NodeId HandOver::choose_heir(const raft::NodeStatus& leader, MonotonicTime now) 
 }
 
 bool HandOver::refuses(bool is_disk_full, MonotonicTime now) const {
-    return is_disk_full || (gave_up_slow_at_ && now - *gave_up_slow_at_ < kRefusal);
+    return is_disk_full || gave_up_slow(now);
 }
 
 }  // namespace kvstore::replication

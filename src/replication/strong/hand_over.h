@@ -42,6 +42,10 @@ public:
     [[nodiscard]] bool is_resting(MonotonicTime now) const {
         return is_resting_ && now < next_attempt_;
     }
+    // Whether it gave its place away a while ago because it was slow.
+    [[nodiscard]] bool gave_up_slow(MonotonicTime now) const {
+        return gave_up_slow_at_ && now - *gave_up_slow_at_ < kRefusal;
+    }
     // Whether this member refuses to be the heir of another.
     [[nodiscard]] bool refuses(bool is_disk_full, MonotonicTime now) const;
 

@@ -206,6 +206,14 @@ public:
     void pause() { is_paused_ = true; }
     void resume() { is_paused_ = false; }
     [[nodiscard]] bool is_paused() const { return is_paused_; }
+    // The disk has no space for the log, or for the engine.
+    [[nodiscard]] bool is_out_of_room() const {
+        return apply_.is_out_of_room() || shared_.is_log_full();
+    }
+    // It led here lately, and handed over since its log was much slower than the others'.
+    [[nodiscard]] bool gave_up_for_slow_log() const {
+        return hand_over_.gave_up_slow(shared_.env.clock.now());
+    }
     // As pause(), for good: it leads nothing and follows nobody. What was proposed, and reads that
     // wait, are told `why`.
     void retire(const Status& why);
@@ -300,10 +308,6 @@ private:
     void note_role(const raft::SoftState& soft);
     void send(const std::vector<raft::Message>& messages);
     void write_ready();
-    // The disk has no space for the log, or for the engine.
-    [[nodiscard]] bool is_out_of_room() const {
-        return apply_.is_out_of_room() || shared_.is_log_full();
-    }
     // Whether what was appended waits for room on a full disk. Proposals that wait for longer than
     // their patience are told that nothing is known.
     bool is_stalled(MonotonicTime now);
