@@ -138,7 +138,10 @@ async::Task<Result<Group*>> NodeHost::create_shard_inside(ShardDescription descr
     RaftGroup* const raw = group.get();
     KVSTORE_ASSERT(!replicas_.contains(id));
     add(std::move(description), std::move(group));
-    Status begun = co_await raw->begin();
+    Status begun = retired_;
+    if (begun.ok()) {
+        begun = co_await raw->begin();
+    }
     if (begun.ok()) {
         routes_.attach(id, raw);
         begun = co_await raw->wait_caught_up();

@@ -71,6 +71,8 @@ TEST_F(Hosts, ARetiredHostsReplicasSayNothingCallNoElectionAndStop) {
     EXPECT_TRUE(put(next, "k", "w").is_done());
 
     const Term before = cluster_.group(gone)->term();
+    cluster_.group(gone)->resume();
+    EXPECT_TRUE(cluster_.group(gone)->is_paused()) << "for good";
     EXPECT_FALSE(cluster_.group(gone)->is_leader());
     EXPECT_EQ(cluster_.group(gone)->leader(), NodeId());
     cluster_.world().run_for(seconds(60));

@@ -204,7 +204,7 @@ public:
     // Says and hears nothing until resume(): whoever wants to remove the replica makes sure that it
     // promises nothing more while he asks whether he may.
     void pause() { is_paused_ = true; }
-    void resume() { is_paused_ = false; }
+    void resume() { is_paused_ = is_retired_; }
     [[nodiscard]] bool is_paused() const { return is_paused_; }
     // The disk has no space for the log, or for the engine.
     [[nodiscard]] bool is_out_of_room() const {
