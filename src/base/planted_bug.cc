@@ -49,6 +49,14 @@ constexpr std::array<std::string_view, static_cast<std::size_t>(PlantedBug::kCou
     "rpc-skips-checksum",
     "node-founds-again",
     "mvcc-skips-conditions",
+    "mvcc-expires-rewritten",
+    "group-forgets-removals",
+    "route-ignores-condition-keys",
+    "kv-scan-skips-border-key",
+    "kv-read-many-mixes-shards",
+    "kv-notes-first-shard",
+    "kv-shows-expired",
+    "kv-expires-by-later-clock",
 };
 static_assert(!kNames.back().empty(), "every planted bug has a name");
 

@@ -63,6 +63,14 @@ enum class PlantedBug : std::uint8_t {
     kRpcSkipsChecksum,           // damaged frames are taken
     kNodeFoundsAgain,            // a wiped node takes part under its old number
     kMvccSkipsConditions,        // a compare-and-set always matches
+    kMvccExpiresRewritten,       // what ran out is deleted though it was written anew meanwhile
+    kGroupForgetsRemovals,       // members need not know after a crash who was removed before it
+    kRouteIgnoresConditionKeys,  // a condition is looked at in the shard of what depends on it
+    kKvScanSkipsBorderKey,       // a page that begins with a shard begins behind its first key
+    kKvReadManyMixesShards,      // answers stand in the order of the shards
+    kKvNotesFirstShard,          // what a session wrote is noted of the keyspace's first shard
+    kKvShowsExpired,             // what has run out is seen until its deletion is logged
+    kKvExpiresByLaterClock,      // a read hides what ran out while it waited
     kCount,
 };
 

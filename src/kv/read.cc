@@ -136,6 +136,14 @@ async::Task<Result<Place>> find_place(Kv* kv,
 
 using MaybeRecord = std::optional<OwnedRecord>;
 
+// What had run out by then is hidden.
+std::uint64_t hiding_time(std::uint64_t began, std::uint64_t now) {
+    if (planted_bug(PlantedBug::kKvShowsExpired)) {
+        return 0;
+    }
+    return planted_bug(PlantedBug::kKvExpiresByLaterClock) ? now : began;
+}
+
 constexpr std::size_t kAnySize = ~std::size_t{0};
 
 Status too_many_values(std::size_t bytes_max) {
@@ -180,7 +188,7 @@ async::Task<Result<std::optional<OwnedRecord>>> Kv::get_in(CallContext context,
                                                            Revision as_of) {
     // Before it waits: what the replica shows then may have been replaced meanwhile, before its
     // time was up.
-    const std::uint64_t now = now_ms();
+    const std::uint64_t began = now_ms();
     KVSTORE_CO_TRY(const Place place, co_await find_place(this, &context, shard, as_of));
     if (place == Place::kElsewhere) {
         std::vector<Bytes> keys;
@@ -217,6 +225,7 @@ async::Task<Result<std::optional<OwnedRecord>>> Kv::get_in(CallContext context,
     }
     mvcc::Record record;
     mvcc::Shard& state = shard->group().shard();
+    const std::uint64_t now = hiding_time(began, now_ms());
     const storage::Lookup lookup = state.find(key, now, &record);
     if (lookup != storage::Lookup::kMustLoad) {
         gate.leave();
@@ -383,6 +392,7 @@ async::Task<Result<std::vector<std::optional<OwnedRecord>>>> Kv::get_many(
     }
     co_await read->done;
     std::size_t bytes = 0;
+    std::size_t next = 0;
     for (ReadPart& part : read->parts) {
         if (!part.records.ok()) {
             co_return part.records.status();
@@ -390,7 +400,8 @@ async::Task<Result<std::vector<std::optional<OwnedRecord>>>> Kv::get_many(
         for (std::size_t i = 0; i < part.places.size(); ++i) {
             std::optional<OwnedRecord>& record = (*part.records)[i];
             bytes += record.has_value() ? record->value.size() : 0;
-            records[part.places[i]] = std::move(record);
+            const bool is_mixed = planted_bug(PlantedBug::kKvReadManyMixesShards);
+            records[is_mixed ? next++ : part.places[i]] = std::move(record);
         }
     }
     if (bytes > values_bytes_max) {
@@ -427,6 +438,9 @@ async::Task<Result<mvcc::ScanPage>> Kv::scan(CallContext context,
         if (at > 0 && !request.count_only && (limit == 0 || request.bytes_max == 0)) {
             all.has_more = true;
             all.next = request.reverse ? shards[at - 1]->range_start() : shard->range_start();
+            if (planted_bug(PlantedBug::kKvScanSkipsBorderKey) && !request.reverse) {
+                all.next.push_back('\0');
+            }
             break;
         }
         mvcc::ScanRequest part = request;

@@ -300,7 +300,9 @@ async::Task<Result<CommandOutcome>> Kv::execute(CallContext context,
     auto outcome = co_await collector->done();
     if (outcome.ok() && context.session != nullptr &&
         !planted_bug(PlantedBug::kKvForgetsOwnWrites)) {
-        context.session->note(shard, outcome->revision);
+        const bool is_first = planted_bug(PlantedBug::kKvNotesFirstShard);
+        context.session->note(is_first ? keyspace->shards().front()->id() : shard,
+                              outcome->revision);
     }
     co_return outcome;
 }

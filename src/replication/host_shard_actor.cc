@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/planted_bug.h"
 #include "replication/strong/raft_group.h"
 
 namespace kvstore::replication {
@@ -162,11 +163,14 @@ async::Task<Status> HostShardActor::act(cluster::ActionKind kind,
     } else {
         co_return group->transfer_leader(node);
     }
+    const bool may_go =
+        kind == cluster::ActionKind::kRemoveVoter || kind == cluster::ActionKind::kRemoveLearner;
     RaftGroup* const after = host_.find_raft_group(shard);
-    if (!done.ok() || after == nullptr) {
+    if (!done.ok() || !may_go || after == nullptr ||
+        planted_bug(PlantedBug::kGroupForgetsRemovals)) {
         co_return done;
     }
-    co_return co_await after->make_being_alone_known();
+    co_return co_await after->settle_membership();
 }
 
 }  // namespace kvstore::replication

@@ -225,5 +225,46 @@ TEST_F(WholeMembers, AShardThatMovedToAnotherNodeIsLedAfterACrashOfThatOne) {
     EXPECT_TRUE(read.ok()) << read.status().to_string();
 }
 
+// The same of three: two of those who stay are a majority, whether or not they knew at once that a
+// fourth one had gone.
+TEST_F(WholeMembers, AfterACrashNobodyAsksForTheVoteOfOneWhoWasRemoved) {
+    begin(4, 0);
+    world().run_for(seconds(20));  // balanced
+    const ShardId shard = kv(1).default_keyspace()->info().shard;
+    const auto has_replica = [&](std::size_t number) {
+        return kv(number).host().find_group(shard) != nullptr;
+    };
+    std::vector<std::size_t> holders;
+    std::size_t free = 0;
+    for (std::size_t number = 1; number <= 4; ++number) {
+        if (has_replica(number)) {
+            holders.push_back(number);
+        } else {
+            free = number;
+        }
+    }
+    ASSERT_EQ(holders.size(), 3U);
+    const std::size_t gone = holders[0];
+    const std::size_t stays = holders[1];
+    move_shard(free, shard, member(gone).name, member(free).name);
+    until([&] { return !has_replica(gone); }, "it stays behind");
+    world().run_for(seconds(1));  // and its files go
+
+    for (const auto& each : fleet()->members()) {
+        fleet()->crash(*each, sim::CrashKind::kPowerLoss);
+    }
+    for (const std::size_t number : {gone, stays, free}) {
+        fleet()->start(member(number));
+    }
+    until([&] { return member(gone).is_up() && member(stays).is_up() && member(free).is_up(); },
+          "a node did not start again");
+
+    kv::CallContext context;
+    context.deadline = async::Deadline::after(world().now(), seconds(10));
+    const auto read =
+        run(gone, kv(gone).get(context, kv(gone).default_keyspace(), "k", Revision()));
+    EXPECT_TRUE(read.ok()) << read.status().to_string();
+}
+
 }  // namespace
 }  // namespace kvstore::simulation

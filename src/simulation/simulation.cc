@@ -256,9 +256,17 @@ private:
     }
 
     bool settle() {
-        return wait([this] { return internal::ReplicaWatch::is_quiet(fleet_); },
-                    kQuietPatience,
-                    "replicas did not come to the same index after everything was healed");
+        std::string unsettled;
+        world_.run_until(
+            [&] {
+                unsettled = internal::ReplicaWatch::find_unsettled(fleet_);
+                return has_failed() || unsettled.empty();
+            },
+            kQuietPatience);
+        if (!unsettled.empty()) {
+            fail("replicas did not settle after everything was healed: " + unsettled);
+        }
+        return !has_failed();
     }
 
     void judge() {

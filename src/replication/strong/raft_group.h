@@ -230,11 +230,11 @@ public:
     // Suspends: until the change is applied here, and a joint configuration left.
     // Errors: see raft/membership.h; kUnavailable with an unknown effect when leadership was lost.
     async::Task<Status> change_membership(raft::ConfChange change);
-    // Before whoever left a group of two may go for good. That a change was committed is written
-    // with what comes next; a restart before that asks for the other's vote.
-    // Suspends: until a restart of the only voter knows that it is that; elsewhere not at all.
-    // Errors: as a proposal's.
-    async::Task<Status> make_being_alone_known();
+    // Before the replica of a voter that was removed may go for good. That a change was committed
+    // is written with what comes next; members that restart before that still count the one that
+    // went. Suspends: until a majority of those who stay know the members of now after a restart
+    // too. Errors: as a proposal's.
+    async::Task<Status> settle_membership();
     // Errors: see raft/transfer.h; kUnavailable: the heir lags behind. Returns before it has
     // happened.
     Status transfer_leader(NodeId heir);

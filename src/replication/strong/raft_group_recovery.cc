@@ -252,8 +252,8 @@ async::Task<Status> RaftGroup::change_membership(raft::ConfChange change) {
     co_return co_await waiter.told;
 }
 
-async::Task<Status> RaftGroup::make_being_alone_known() {
-    if (!is_alone_ || shared_.wal == nullptr) {
+async::Task<Status> RaftGroup::settle_membership() {
+    if (shared_.wal == nullptr) {
         co_return Status();
     }
     Nothing nothing(shared_.env.scheduler);

@@ -51,11 +51,11 @@ std::string ReplicaWatch::look(Fleet& fleet) {
     return {};
 }
 
-bool ReplicaWatch::is_quiet(Fleet& fleet) {
+std::string ReplicaWatch::find_unsettled(Fleet& fleet) {
     std::map<ShardId, replication::ShardStatistics> led;
     for (const std::unique_ptr<Member>& member : fleet.members()) {
         if (!member->is_up()) {
-            return false;
+            return member->name + " is not up";
         }
         for (replication::ShardStatistics& shard : member->node->kv().host().statistics()) {
             if (shard.leader == member->node->kv().self()) {
@@ -65,18 +65,23 @@ bool ReplicaWatch::is_quiet(Fleet& fleet) {
     }
     for (const std::unique_ptr<Member>& member : fleet.members()) {
         for (const replication::ShardStatistics& shard : member->node->kv().host().statistics()) {
+            const std::string where =
+                "shard " + std::to_string(shard.description.id.value()) + " on " + member->name;
             const auto leader = led.find(shard.description.id);
             if (leader == led.end()) {
-                return false;
+                return where + " has no leader";
             }
-            const bool is_counted = lists(leader->second.voters, member->node->kv().self()) ||
-                                    lists(leader->second.learners, member->node->kv().self());
-            if (!is_counted || shard.applied != leader->second.applied) {
-                return false;
+            if (!lists(leader->second.voters, member->node->kv().self()) &&
+                !lists(leader->second.learners, member->node->kv().self())) {
+                return where + " is none that its leader counts";
+            }
+            if (shard.applied != leader->second.applied) {
+                return where + " is at index " + std::to_string(shard.applied.value()) +
+                       ", and its leader at " + std::to_string(leader->second.applied.value());
             }
         }
     }
-    return true;
+    return {};
 }
 
 std::string ReplicaWatch::verify(Fleet& fleet) {

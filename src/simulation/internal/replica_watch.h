@@ -17,7 +17,8 @@ public:
     std::string look(Fleet& fleet);
     // Whether every replica that a node has is one that its shard's leader counts, and has the same
     // applied index as that.
-    [[nodiscard]] static bool is_quiet(Fleet& fleet);
+    // Returns: one that is not so, for people; empty: there is none.
+    [[nodiscard]] static std::string find_unsettled(Fleet& fleet);
     // What a node's engines hold passes their own check.
     static std::string verify(Fleet& fleet);
 
