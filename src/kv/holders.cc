@@ -88,7 +88,7 @@ async::Task<Result<Holders>> Kv::count_holders_here(ShardHandle shard, HoldersQu
 // The group may be one voter ahead of its record, either way.
 std::uint64_t Kv::certain_holders(ShardId shard) {
     const cluster::ShardRecord* const record = directory().view()->map->find(shard);
-    return record == nullptr ? 0 : (record->voters.size() - 1) / 2;
+    return record == nullptr || record->voters.empty() ? 0 : (record->voters.size() - 1) / 2;
 }
 
 }  // namespace kvstore::kv
