@@ -198,19 +198,19 @@ protected:
         look(1);
     }
 
-    void decommission(std::uint64_t id) {
+    // Its record says so, and it has seen that.
+    void put_state(std::uint64_t id, cluster::NodeState state) {
         look(1);
         cluster::NodeRecord record = *at(1).directory->view()->metadata.find_node(NodeId(id));
         std::vector<cluster::MetadataChange> changes(1);
         changes[0].key = cluster::node_key(record.id);
         changes[0].expected = cluster::encode_node(record);
-        record.state = cluster::NodeState::kDecommissioning;
+        record.state = state;
         changes[0].value = cluster::encode_node(record);
         const Status written = run(1, at(1).kv->metadata().write(std::move(changes), soon()));
         ASSERT_TRUE(written.ok()) << written.to_string();
-        ASSERT_TRUE(until([this, id] {
-            return at(id).directory->view()->metadata.find_node(NodeId(id))->state ==
-                   cluster::NodeState::kDecommissioning;
+        ASSERT_TRUE(until([this, id, state] {
+            return at(id).directory->view()->metadata.find_node(NodeId(id))->state == state;
         }));
     }
 
@@ -294,12 +294,23 @@ TEST_F(CatalogDamage, AReplicaThatSeemsToHaveLeftIsStoppedAndGoesOnWhenItIsListe
 // It has left before it saw that nothing is listed on it any more.
 TEST_F(CatalogDamage, ANodeThatGaveEverythingAwayAndHasLeftPutsItsReplicasAway) {
     const std::string folder = "shards/" + std::to_string(default_shard()->id.value());
-    decommission(3);
+    put_state(3, cluster::NodeState::kDecommissioning);
     at(3).kv->exclude({Code::kUnavailable, "it was removed"});
 
     EXPECT_TRUE(world_.run_until([this] { return !has_replica(3); }, seconds(5)));
     world_.run_for(seconds(1));
     EXPECT_FALSE(*run(3, at(3).machine->env().disk.exists(folder)));
+}
+
+TEST_F(CatalogDamage, ANodeThatReadsThatItHasLeftPutsAwayWhatIsListedNowhere) {
+    put_state(3, cluster::NodeState::kRemoved);
+    at(3).kv->exclude({Code::kUnavailable, "it was removed"});
+    world_.run_for(seconds(2));
+    EXPECT_TRUE(has_replica(3)) << "it is listed still";
+
+    list({NodeId(1), NodeId(2)}, {});
+    EXPECT_TRUE(at(3).directory->update(at(1).directory->view()->rows).ok());
+    EXPECT_TRUE(world_.run_until([this] { return !has_replica(3); }, seconds(5)));
 }
 
 TEST_F(CatalogDamage, ANodeThatWasCutOffKeepsItsReplicasForPeopleAndSilencesThem) {

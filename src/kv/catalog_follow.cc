@@ -269,20 +269,25 @@ async::Task<Status> Kv::Catalog::remove_unlisted() {
     co_return Status();
 }
 
-// This node has left, and nobody answers it any more. Where it was asked to give everything away,
-// it left when no record listed it, and no vote of its replicas counts: they can go, though it has
-// not seen the last of those records. A node that was cut off keeps them, for people.
+// This node has left for good, and nobody answers it any more: it goes by what it has read. What is
+// not listed where it is shown as gone will never be listed again. Where it was still asked to give
+// everything away, it left when no record listed it, so all of it can go. Otherwise it was cut off,
+// and keeps what it has, for people.
 async::Task<Status> Kv::Catalog::put_away() {
     const cluster::NodeRecord* const self = view().metadata.find_node(kv_.self());
-    if (self == nullptr || self->state != cluster::NodeState::kDecommissioning) {
+    if (self == nullptr) {
         co_return Status();
     }
     std::vector<ShardId> shards;
-    for (const replication::ShardDescription& shard : kv_.host_.shards()) {
-        shards.push_back(shard.id);
-    }
-    for (const replication::DamagedReplica& damaged : kv_.host_.damaged()) {
-        shards.push_back(damaged.shard);
+    if (cluster::has_left(self->state)) {
+        shards = unlisted();
+    } else if (self->state == cluster::NodeState::kDecommissioning) {
+        for (const replication::ShardDescription& shard : kv_.host_.shards()) {
+            shards.push_back(shard.id);
+        }
+        for (const replication::DamagedReplica& damaged : kv_.host_.damaged()) {
+            shards.push_back(damaged.shard);
+        }
     }
     for (const ShardId shard : shards) {
         // What the node shows of itself reads the system shard.

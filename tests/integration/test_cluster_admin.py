@@ -195,7 +195,7 @@ class Administrating(ClusterTestCase):
         shards = leaving.data_dir / "shards"
         self.eventually(lambda: {folder.name for folder in shards.iterdir()} <= {"1"})
         self.assertEqual(leaving.log().count("does not belong to the cluster any more"), 1)
-        self.assertIn("with an empty data directory and --join", leaving.log())
+        self.assertIn("start it with an empty data directory", leaving.log())
         self.assertEqual(leaving.terminate(), 0)
         # It stays out when it comes back.
         leaving.spawn()
@@ -285,7 +285,7 @@ class Administrating(ClusterTestCase):
         health = self.cli_json(nodes, "endpoint", "health", expect=UNAVAILABLE)["endpoints"]
         self.assertEqual([one["healthy"] for one in health], [True, False, True])
         table = self.cli(nodes, "endpoint", "health", expect=UNAVAILABLE).splitlines()
-        self.assertRegex(table[0], r"^ENDPOINT +HEALTHY +TOOK +ERROR$")
+        self.assertRegex(table[0], r"^ENDPOINT +HEALTHY +TOOK +ERROR +WARNING$")
         self.assertRegex(table[2], r" +false +\d+ms +unavailable")
         # Other commands go on to the next endpoint.
         self.assertIn("n1", self.cli([nodes[1], nodes[0]], "member", "list"))
