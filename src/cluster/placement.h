@@ -72,7 +72,7 @@ struct PlacementNode {
     std::string zone;          // who has none told is in one zone with its likes
     bool is_learner = false;   // does not count, and is given nothing
     // While it is not fine the node leads nothing that others can lead, and is given nothing. It
-    // keeps its replicas: what others lack they have.
+    // keeps the replicas that it has.
     DiskState disk = DiskState::kFine;
 };
 
