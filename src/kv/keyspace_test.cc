@@ -48,6 +48,28 @@ protected:
         }
         return found;
     }
+    // Puts `key` where all of these are absent.
+    static mvcc::Command put_if_absent(const std::vector<ByteView>& absent, ByteView key) {
+        mvcc::Command command;
+        for (const ByteView each : absent) {
+            command.conditions.push_back(
+                {.key = each, .condition = {.kind = mvcc::ConditionKind::kAbsent}});
+        }
+        command.operations.push_back(put_of(key, "1"));
+        return command;
+    }
+    std::vector<std::uint64_t> seen_by(const CallContext& context) {
+        std::vector<std::uint64_t> seen;
+        for (const ShardHandle& shard : keyspace_->shards()) {
+            seen.push_back(context.session->seen(shard->id()).value());
+        }
+        return seen;
+    }
+    static CallContext with_session() {
+        CallContext context;
+        context.session = std::make_shared<SessionToken>();
+        return context;
+    }
     std::uint64_t count() {
         const auto counted = run(kv_->count_keys({}, keyspace_));
         EXPECT_TRUE(counted.ok());
@@ -202,6 +224,14 @@ TEST_F(DividedKeyspace, EveryKeyOfACommandCountsForWhereItGoes) {
     otherwise.else_operations.push_back(put_of("z", "1"));
     EXPECT_EQ(code(otherwise), Code::kInvalidArgument);
 
+    const mvcc::Command two_conditions = put_if_absent({"a", "z"}, "aa");
+    EXPECT_EQ(code(two_conditions), Code::kInvalidArgument);
+
+    mvcc::Command over_the_border;
+    over_the_border.operations.push_back(put_of("a", "1"));
+    over_the_border.operations.push_back(put_of("b", "1"));
+    EXPECT_EQ(code(over_the_border), Code::kInvalidArgument) << "'b' begins the next shard";
+
     mvcc::Command within;
     within.conditions.push_back({.key = "c", .condition = {.kind = mvcc::ConditionKind::kAbsent}});
     within.operations.push_back(put_of("d", "1"));
@@ -230,6 +260,20 @@ TEST_F(DividedKeyspace, ARangeOverSeveralShardsIsDeletedOneAfterTheOther) {
     EXPECT_EQ(keys({}), "a z");
     EXPECT_EQ(*run(kv_->delete_range({}, keyspace_, "", "")), 2U);
     EXPECT_EQ(count(), 0U);
+}
+
+TEST_F(DividedKeyspace, ARangeThatIsDeletedInPartIsOfUnknownEffect) {
+    put("a", "1");
+    put("z", "1");
+    const auto refuse = [this](const ShardHandle& shard) {
+        host_->find_raft_group(shard->id())->refuse_proposals();
+    };
+    refuse(keyspace_->shards().back());
+    EXPECT_EQ(run(kv_->delete_range({}, keyspace_, "", "")).status().effect(), Effect::kUnknown);
+    EXPECT_EQ(value("a"), std::nullopt);
+
+    refuse(keyspace_->shards().front());
+    EXPECT_EQ(run(kv_->delete_range({}, keyspace_, "", "")).status().effect(), Effect::kNone);
 }
 
 TEST_F(DividedKeyspace, ABatchIsDoneByEachShardForItself) {
@@ -297,18 +341,92 @@ TEST_F(DividedKeyspace, GivesSeveralKeysInTheOrderOfTheQuestion) {
 TEST_F(DividedKeyspace, TheSessionHasSeenWhatItReadOfEachShard) {
     put("a", "1");
     put("z", "1");
-    CallContext context;
-    context.session = std::make_shared<SessionToken>();
+    const CallContext context = with_session();
 
     ASSERT_TRUE(run(kv_->get_many(context, keyspace_, {"a", "z"})).ok());
     const std::vector<mvcc::Operation> operations{put_of("c", "1")};
     ASSERT_TRUE(run(kv_->execute_batch(context, keyspace_, &operations)).ok());
 
-    std::vector<std::uint64_t> seen;
-    for (const ShardHandle& shard : keyspace_->shards()) {
-        seen.push_back(context.session->seen(shard->id()).value());
+    EXPECT_THAT(seen_by(context), ElementsAre(1, 1, 0, 1));
+}
+
+TEST_F(DividedKeyspace, TheSessionHasSeenWhatItWroteToEachShard) {
+    const CallContext context = with_session();
+    mvcc::Command command;
+    command.operations.push_back(put_of("n", "1"));
+    ASSERT_TRUE(execute(command, context).ok());
+    EXPECT_THAT(seen_by(context), ElementsAre(0, 0, 1, 0));
+
+    const std::vector<mvcc::Operation> operations{put_of("z", "1"), put_of("c", "1")};
+    ASSERT_TRUE(run(kv_->execute_batch(context, keyspace_, &operations)).ok());
+    EXPECT_THAT(seen_by(context), ElementsAre(0, 1, 1, 1));
+}
+
+TEST_F(DividedKeyspace, WhatASessionHasSeenOfOneShardHoldsUpNoOther) {
+    put("a", "1");
+    put("z", "1");
+    const CallContext context = with_session();
+    context.session->note(keyspace_->shards().back()->id(), Revision(2));
+    const auto find = [&](ByteView key) {
+        storage::Lookup lookup = storage::Lookup::kAbsent;
+        on_core([&] {
+            mvcc::Record record;
+            lookup = kv_->find(context, *keyspace_, key, &record);
+        });
+        return lookup;
+    };
+
+    EXPECT_EQ(find("a"), storage::Lookup::kFound);
+    EXPECT_EQ(find("z"), storage::Lookup::kMustLoad);
+}
+
+TEST_F(DividedKeyspace, AReadOfSeveralShardsFailsWhereOneOfThemDoes) {
+    put("a", "1");
+    put("z", "1");
+    ASSERT_TRUE(run(host_->drop_shard(keyspace_->shards().back()->id())).ok());
+
+    EXPECT_EQ(run(kv_->get_many({}, keyspace_, {"a", "z"})).status().code(), Code::kUnavailable);
+    EXPECT_EQ(scan({}).status().code(), Code::kUnavailable);
+    EXPECT_EQ(run(kv_->count_keys({}, keyspace_)).status().code(), Code::kUnavailable);
+    EXPECT_EQ(value("a"), "1");
+}
+
+TEST_F(DividedKeyspace, APageOverSeveralShardsHasItsBoundInBytes) {
+    for (const char* key : {"a", "c", "n", "z"}) {
+        put(key, Bytes(1'000, 'v'));
     }
-    EXPECT_THAT(seen, ElementsAre(1, 1, 0, 1));
+    for (const bool is_reverse : {false, true}) {
+        mvcc::ScanRequest request{.reverse = is_reverse, .bytes_max = 2'500};
+        std::string pages;
+        for (bool has_more = true; has_more;) {
+            auto page = scan(request);
+            ASSERT_TRUE(page.ok());
+            EXPECT_EQ(page->count, page->rows.size());
+            for (const mvcc::ScanRow& row : page->rows) {
+                pages += row.key;
+            }
+            has_more = page->has_more;
+            pages += has_more ? "|" : "";
+            (is_reverse ? request.to : request.from) = std::move(page->next);
+        }
+        EXPECT_EQ(pages, is_reverse ? "zn|ca" : "ac|nz");
+    }
+}
+
+TEST_F(DividedKeyspace, ARangeIsInTheShardsThatHoldItsKeysAndNoOther) {
+    const auto overlapping = [this](ByteView from, ByteView to) {
+        std::string starts;
+        for (const ShardHandle& shard : keyspace_->overlapping(from, to)) {
+            starts += "[" + shard->range_start();
+        }
+        return starts;
+    };
+
+    EXPECT_EQ(overlapping("b", "m"), "[b");
+    EXPECT_EQ(overlapping("a", "b"), "[");
+    EXPECT_EQ(overlapping("a", "bb"), "[[b");
+    EXPECT_EQ(overlapping("m", ""), "[m[t");
+    EXPECT_EQ(overlapping("", ""), "[[b[m[t");
 }
 
 TEST_F(DividedKeyspace, HasNoRevisionsInCommon) {

@@ -152,6 +152,28 @@ Status too_many_values(std::size_t bytes_max) {
                 " bytes together; ask for fewer keys"};
 }
 
+// Adds what a shard gave to the page of all, as far as there is room for: a shard gives one row
+// whatever its size. Lowers `bytes_max`.
+void add_rows(mvcc::ScanPage page, mvcc::ScanRequest& request, mvcc::ScanPage& all) {
+    all.has_more = page.has_more;
+    all.next = std::move(page.next);
+    all.count += request.count_only ? page.count : 0;
+    for (mvcc::ScanRow& row : page.rows) {
+        const std::size_t size = row.key.size() + row.value.size();
+        if (size > request.bytes_max && !all.rows.empty()) {
+            all.has_more = true;
+            all.next = std::move(row.key);
+            if (request.reverse) {
+                all.next.push_back('\0');
+            }
+            return;
+        }
+        request.bytes_max -= std::min(request.bytes_max, size);
+        ++all.count;
+        all.rows.push_back(std::move(row));
+    }
+}
+
 }  // namespace
 
 storage::Lookup Kv::find(const CallContext& context,
@@ -443,21 +465,16 @@ async::Task<Result<mvcc::ScanPage>> Kv::scan(CallContext context,
             }
             break;
         }
+        const std::size_t before = all.rows.size();
         mvcc::ScanRequest part = request;
         part.limit = limit;
         auto read = co_await scan_in(context, shard, std::move(part));
         KVSTORE_CO_TRY(mvcc::ScanPage page, std::move(read));
-        all.count += page.count;
-        limit -= std::min(limit, page.rows.size());
-        for (mvcc::ScanRow& row : page.rows) {
-            request.bytes_max -= std::min(request.bytes_max, row.key.size() + row.value.size());
-            all.rows.push_back(std::move(row));
-        }
-        if (page.has_more) {
-            all.has_more = true;
-            all.next = std::move(page.next);
+        add_rows(std::move(page), request, all);
+        if (all.has_more) {
             break;
         }
+        limit -= std::min(limit, all.rows.size() - before);
     }
     co_return all;
 }

@@ -13,6 +13,7 @@
 #include "base/random.h"
 #include "http/client.h"
 #include "kv/keyspace_record.h"
+#include "kv/remote_read.h"
 #include "sim/world.h"
 #include "simulation/internal/fleet.h"
 
@@ -201,6 +202,38 @@ TEST_F(WholeMembers, TheOthersAreNotedBeforeTheReplicaGoes) {
     until([&] { return !has_system_replica(1); }, "it stays behind");
     restart(1);
     create(2, "seen");
+}
+
+// Through the node that does not hold it, where it is led elsewhere.
+TEST_F(WholeMembers, AReadThroughAnotherNodeIsOfTheSessionAndOfTheShardsOwnKeys) {
+    begin(1, 1);
+    kv::KeyspaceOptions options;
+    options.engine = replication::EngineKind::kMemory;
+    std::vector<Bytes> split_at{"m"};
+    ASSERT_TRUE(run(1, kv(1).create_keyspace({}, "divided", options, std::move(split_at))).ok());
+    until([&] { return kv(2).find_keyspace("divided") != nullptr; }, "it is not seen");
+    const kv::ShardHandle shard = kv(1).find_keyspace("divided")->shards().front();
+    const std::size_t other = kv(1).host().find_group(shard->id()) != nullptr ? 2 : 1;
+    const kv::KeyspaceHandle there = kv(other).find_keyspace("divided");
+    mvcc::Command command;
+    mvcc::Operation& put = command.operations.emplace_back();
+    put.kind = mvcc::OperationKind::kPut;
+    put.key = "a";
+    put.argument = "1";
+    ASSERT_TRUE(run(other, kv(other).execute({}, there, &command)).ok());
+
+    kv::CallContext context;
+    context.session = std::make_shared<kv::SessionToken>();
+    ASSERT_TRUE(run(other, kv(other).get(context, there, "a", Revision())).ok());
+    EXPECT_EQ(context.session->seen(shard->id()), Revision(1));
+
+    kv::RemoteRead read;
+    read.keys.emplace_back("z");
+    const auto answer =
+        run(other,
+            there->shards().front()->group().ask(
+                kv::encode_remote_read(read), replication::AskWhom::kLeader, async::Deadline()));
+    EXPECT_EQ(answer.status().code(), Code::kUnavailable) << "the other shard holds it";
 }
 
 // Who is left alone in a group of two knows it after a crash too: the other one's replica is gone,
