@@ -14,6 +14,7 @@
 #include "http/client.h"
 #include "kv/keyspace_record.h"
 #include "kv/remote_read.h"
+#include "replication/strong/raft_group.h"
 #include "sim/world.h"
 #include "simulation/internal/fleet.h"
 
@@ -180,6 +181,57 @@ TEST_F(WholeMembers, ANodeThatWasCutOffLearnsThatTheSystemShardHasMoved) {
     world().run_for(seconds(10));
     move_system_shard(asked, member(victim).name, member(without).name);
     EXPECT_TRUE(has_system_replica(victim));
+
+    world().heal_all();
+
+    until([&] { return !has_system_replica(victim); }, "it stays behind");
+    create(victim, "made");
+}
+
+// It won the votes to ask for votes, and was cut off before it asked, while the leader was heard
+// again: the group goes on at an earlier term than the one that it has come to, and tells it
+// nothing.
+TEST_F(WholeMembers, ANodeOfALaterTermThanTheGroupItLeftFindsItsLeader) {
+    begin(3, 1);
+    world().run_for(seconds(20));  // balanced
+    const std::size_t without = first_without_system_replica();
+    const auto group = [&](std::size_t number) {
+        return kv(number).host().find_raft_group(kv::kSystemShard);
+    };
+    std::size_t leader = 0;
+    std::size_t victim = 0;
+    std::size_t stays = 0;
+    for (int round = 0; round < 50; ++round) {
+        std::vector<std::size_t> others;
+        for (std::size_t number = 1; number <= 4; ++number) {
+            if (number != without && group(number)->is_leader()) {
+                leader = number;
+            } else if (number != without) {
+                others.push_back(number);
+            }
+        }
+        ASSERT_EQ(others.size(), 2U);
+        victim = others[0];
+        stays = others[1];
+        const Term before = group(leader)->term();
+        world().isolate(*member(leader).host);
+        until([&] { return group(victim)->term() > before || group(stays)->term() > before; },
+              "nobody asks");
+        if (group(stays)->term() > before) {
+            std::swap(victim, stays);
+        }
+        world().heal_all();
+        world().isolate(*member(victim).host);
+        world().reset_connections(*member(victim).host, *member(stays).host);
+        world().run_for(seconds(5));
+        if (group(victim)->term() > group(leader)->term() && group(leader)->is_leader()) {
+            break;
+        }
+        world().heal_all();
+        world().run_for(seconds(10));
+    }
+    move_system_shard(stays, member(victim).name, member(without).name);
+    ASSERT_GT(group(victim)->term(), group(stays)->term());
 
     world().heal_all();
 
