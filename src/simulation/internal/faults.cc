@@ -8,6 +8,8 @@
 namespace kvstore::simulation::internal {
 namespace {
 
+constexpr Duration kLastCalls = std::chrono::seconds(2);
+
 bool is_up(const Member& member) {
     return member.is_up() && !member.is_paused();
 }
@@ -461,12 +463,8 @@ void Faults::heal() {
         member->host->crash_at_change(0);
         member->holds = 0;
         mend_disk(*member);
-        // A call that had failed already may come back only now.
-        world_.after(std::chrono::seconds(1), [this, member = member.get()] {
-            if (member->has_failed_log()) {
-                mend_disk(*member);
-            }
-        });
+        // A call that had begun by then may fail yet.
+        world_.after(kLastCalls, [this, &each = *member] { mend_disk(each); });
         Operators::take_back(*member);
     }
 }
