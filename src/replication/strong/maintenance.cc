@@ -5,30 +5,11 @@
 #include <utility>
 #include <vector>
 
-#include "async/sync.h"
 #include "base/log.h"
 #include "replication/read_view.h"
+#include "replication/strong/awaited_proposal.h"
 
 namespace kvstore::replication {
-namespace {
-
-// A proposal whose outcome only matters as "done" or "failed".
-class Awaited final : public Proposal {
-public:
-    explicit Awaited(async::Scheduler& scheduler) : done_(scheduler) {}
-    virtual ~Awaited() = default;
-
-    void on_operation(std::size_t /*at*/, const mvcc::OperationResult& /*result*/) override {}
-    void on_command(const mvcc::CommandResult& /*result*/) override { done_.set(Status()); }
-    void on_failed(const Status& why) override { done_.set(why); }
-
-    async::OneShot<Status>& done() { return done_; }
-
-private:
-    async::OneShot<Status> done_;
-};
-
-}  // namespace
 
 Maintenance::Maintenance(env::Env& env, RaftGroup& group, MaintenanceOptions options)
     : env_(env),
@@ -80,7 +61,7 @@ async::Task<bool> Maintenance::pause(Nap* nap, Duration span) {
 }
 
 async::Task<Status> Maintenance::propose_and_wait(const mvcc::Command* command) {
-    Awaited awaited(env_.scheduler);
+    AwaitedProposal awaited(env_.scheduler);
     KVSTORE_CO_CHECK_OK(group_.propose(*command, &awaited));
     co_return co_await awaited.done();
 }

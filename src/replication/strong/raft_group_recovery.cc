@@ -7,6 +7,7 @@
 #include "base/planted_bug.h"
 #include "raft/conf_change.h"
 #include "raft/configuration.h"
+#include "replication/strong/awaited_proposal.h"
 #include "replication/strong/raft_group.h"
 
 namespace kvstore::replication {
@@ -18,22 +19,6 @@ constexpr std::uint64_t kHeirLagMax = 256;
 std::string shard_name(GroupId id) {
     return "shard " + std::to_string(id.value());
 }
-
-// A command that does nothing, until it is told.
-class Nothing final : public Proposal {
-public:
-    explicit Nothing(async::Scheduler& scheduler) : told_(scheduler) {}
-    virtual ~Nothing() = default;
-
-    void on_operation(std::size_t /*at*/, const mvcc::OperationResult& /*result*/) override {}
-    void on_command(const mvcc::CommandResult& /*result*/) override { told_.set(Status()); }
-    void on_failed(const Status& why) override { told_.set(why); }
-
-    async::OneShot<Status>& told() { return told_; }
-
-private:
-    async::OneShot<Status> told_;
-};
 
 // The configuration after a change, without a core: for entries that are applied while the log is
 // read.
@@ -256,9 +241,9 @@ async::Task<Status> RaftGroup::settle_membership() {
     if (shared_.wal == nullptr) {
         co_return Status();
     }
-    Nothing nothing(shared_.env.scheduler);
+    AwaitedProposal nothing(shared_.env.scheduler);
     KVSTORE_CO_CHECK_OK(propose(mvcc::Command(), &nothing));
-    co_return co_await nothing.told();
+    co_return co_await nothing.done();
 }
 
 Status RaftGroup::transfer_leader(NodeId heir) {
