@@ -220,6 +220,8 @@ class Administrating(ClusterTestCase):
 
     def test_a_removal_that_would_lose_a_majority_is_refused(self):
         nodes = self.cluster(3)
+        held = nodes[2].data_dir / "shards" / str(self.shard(nodes[0])["id"])
+        self.eventually(held.is_dir)
         nodes[2].kill()
         self.wait_alive(nodes[0], "n3", "dead")
         said = self.cli(nodes[0], "member", "remove", "n2", expect=CONFLICT)
@@ -240,7 +242,6 @@ class Administrating(ClusterTestCase):
         # Who was cut off does not take part when it comes back.
         nodes[2].spawn()
         self.eventually(lambda: "does not belong to the cluster any more" in nodes[2].log())
-        held = nodes[2].data_dir / "shards" / str(self.shard(four)["id"])
         self.assertTrue(held.is_dir(), "what it holds is kept for people")
         self.assertEqual(nodes[2].terminate(), 0)
 
