@@ -1,7 +1,9 @@
 """The clusters that are measured, three nodes each on free loopback ports."""
 
+import contextlib
 import json
 import pathlib
+import random
 import re
 import shutil
 import socket
@@ -23,14 +25,15 @@ COUNTERS = {
 
 
 def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    """Below those that the kernel gives to connections, which would be taken again before they are listened on."""
+    ports = []
+    while len(ports) < count:
+        port = random.randrange(15_000, 32_000)
+        with socket.socket() as one:
+            with contextlib.suppress(OSError):
+                one.bind(("127.0.0.1", port))
+                ports += [port] if port not in ports else []
+    return ports
 
 
 def ask(url, body=None):
