@@ -174,10 +174,8 @@ async::Task<void> Members::fetch() {
     }
     const internal::MemberRequest request =
         internal::FetchRequest{.known = parts_.directory.version()};
-    Bytes bytes = internal::encode_request(request);
-    const async::Deadline deadline = in(kAskPatience);
     const Result<rpc::Received> answer =
-        co_await parts_.transport.call(whom, wire::kClusterTopic, std::move(bytes), deadline);
+        co_await ask_there(whom, internal::encode_request(request));
     const MonotonicTime answered = parts_.env.clock.now();
     if (!answer.ok()) {
         fetching_.failed(answered);
@@ -191,6 +189,24 @@ async::Task<void> Members::fetch() {
     } else if (rows->has_value()) {
         update_directory(*std::move(*rows), whom);
     }
+}
+
+// All that this node knew may have left while it was away, and others have come in their places:
+// so whoever answers at the address of one that does not is asked as well. A node of another
+// cluster, or this one itself, is refused by the handshake.
+async::Task<Result<rpc::Received>> Members::ask_there(NodeId node, Bytes request) {
+    auto answer =
+        co_await parts_.transport.call(node, wire::kClusterTopic, request, in(kAskPatience));
+    if (answer.ok()) {
+        co_return answer;
+    }
+    const std::vector<rpc::PeerStatus> peers = parts_.transport.peers();
+    const auto known = std::ranges::find(peers, node, &rpc::PeerStatus::id);
+    if (known == peers.end() || known->is_connected || !is_running_) {
+        co_return answer;
+    }
+    co_return co_await parts_.transport.call_address(
+        known->address, wire::kClusterTopic, std::move(request), in(kAskPatience));
 }
 
 bool Members::has_replica() const {

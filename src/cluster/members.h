@@ -142,6 +142,7 @@ private:
     [[nodiscard]] ShardReport own_report() const;
     void refresh_locally();
     async::Task<void> fetch();
+    async::Task<Result<rpc::Received>> ask_there(NodeId node, Bytes request);
     async::Task<void> announce();
     async::Task<Status> announce_to_others(async::Deadline deadline);
     void sync_peers();

@@ -65,6 +65,7 @@ protected:
                });
     }
 
+    [[nodiscard]] Stage& stage() { return *stage_; }
     [[nodiscard]] std::optional<Fleet>& fleet() { return stage_->fleet; }
     [[nodiscard]] sim::World& world() { return stage_->world; }
     [[nodiscard]] Member& member(std::size_t number) { return fleet()->at(number - 1); }
@@ -103,16 +104,24 @@ protected:
                     ShardId shard,
                     const std::string& from,
                     const std::string& to) {
+        administer(asked,
+                   "/v1/cluster/shards/" + std::to_string(shard.value()) + "/move",
+                   R"({"from":")" + from + R"(","to":")" + to + R"("})");
+    }
+    void administer(std::size_t asked,
+                    const std::string& path,
+                    std::string body,
+                    std::uint32_t status = 200) {
         http::ClientRequest request;
         request.method = http::Method::kPost;
-        request.target = "/v1/cluster/shards/" + std::to_string(shard.value()) + "/move?wait=30s";
-        request.body = R"({"from":")" + from + R"(","to":")" + to + R"("})";
+        request.target = path + "?wait=30s";
+        request.body = std::move(body);
         sim::Host& desk = world().add_host("desk" + std::to_string(++desk_count_));
         http::Client client(desk.env(), {.host = member(asked).name, .port = 8080});
         const auto answer = world().block_on(
             desk, client.request(std::move(request), async::Deadline()), kPatience);
         ASSERT_TRUE(answer.ok()) << answer.status().to_string();
-        ASSERT_EQ(answer->status, 200U) << answer->body;
+        ASSERT_EQ(answer->status, status) << answer->body;
     }
     // Makes a keyspace through `asked`; all who are up see it.
     void create(std::size_t asked, const std::string& name) {
@@ -254,6 +263,36 @@ TEST_F(WholeMembers, TheOthersAreNotedBeforeTheReplicaGoes) {
     until([&] { return !has_system_replica(1); }, "it stays behind");
     restart(1);
     create(2, "seen");
+}
+
+// Whom it knew has left, and come again under another number and the same address.
+TEST_F(WholeMembers, ANodeWhoseOnlyKnownMemberWasReplacedFindsTheClusterAgain) {
+    fleet().emplace(world(), stage().random, 2, 1);
+    fleet()->start(member(1));
+    fleet()->start(member(2));
+    until([&] { return member(1).is_up() && member(2).is_up(); }, "the founders did not start");
+    until([&] { return kv(2).default_keyspace() != nullptr; }, "nothing is founded");
+    world().run_for(seconds(2));
+    fleet()->crash(member(2), sim::CrashKind::kKill);
+    member(2).holds = 1;
+    fleet()->grow();
+    until([&] { return member(3).is_up(); }, "a node did not join");
+    administer(1, "/v1/cluster/members/n1/decommission", "", 202);
+    until(
+        [&] {
+            const auto view = kv(3).options().cluster.directory->view();
+            return cluster::has_left(view->metadata.find_node(NodeId(1))->state);
+        },
+        "it gives nothing away");
+    fleet()->begin_anew(member(1));
+    until([&] { return member(1).is_up(); }, "it was not taken in again");
+
+    member(2).holds = 0;
+    fleet()->start(member(2));
+
+    until([&] { return member(2).is_up() && kv(2).default_keyspace() != nullptr; },
+          "it finds nobody");
+    create(1, "seen");
 }
 
 // Through the node that does not hold it, where it is led elsewhere.

@@ -53,7 +53,9 @@ protected:
     void propose_in_one_turn(std::uint64_t node) {
         cluster_.on_core(node, [&] {
             for (int i = 0; i < 30; ++i) {
-                const auto put = put_of(std::to_string(i), std::string(50'000, 'x'));
+                const std::string key = std::to_string(i);
+                const std::string value(50'000, 'x');
+                const auto put = put_of(key, value);
                 ASSERT_TRUE(cluster_.group(node)->propose(put, &told_.emplace_back()).ok());
             }
         });
@@ -213,7 +215,8 @@ protected:
         cluster_.machine(1).disk_faults().capacity = 1;
         cluster_.on_core(1, [&] {
             for (int i = 0; i < 30; ++i) {
-                const auto put = put_of("k", std::string(50'000, 'x'));
+                const std::string value(50'000, 'x');
+                const auto put = put_of("k", value);
                 ASSERT_TRUE(cluster_.group(1)->propose(put, &told_.emplace_back()).ok());
             }
         });
