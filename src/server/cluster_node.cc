@@ -124,6 +124,7 @@ std::unique_ptr<rpc::Transport> ClusterNode::make_transport(metrics::Registry* r
     options.self.incarnation = to_unix_ms(env_.clock.wall_now());
     options.self.name = config_.id;
     options.self.address = advertised().to_string();
+    options.stream_bytes_per_second = config_.state_rate;
     options.registry = registry;
     return rpc::Transport::make(
         env_, std::move(options), [this](const wire::Hello& hello) { return judge(hello); });

@@ -326,6 +326,12 @@ const std::array kSettings{
             [](const C& c) {
                 return format_duration(c.replace_after);
             }},
+    Setting{"cluster.state_rate",
+            "bytes a second in which this node sends others the states of shards; 0: no limit",
+            [](C& c, T t) { return set_size(c.state_rate, t, 0, kTiB); },
+            [](const C& c) {
+                return std::to_string(c.state_rate);
+            }},
     Setting{"replication_factor",
             "copies of each shard, or the number of nodes while fewer",
             [](C& c, T t) { return set_replication_factor(c.replication_factor, t); },

@@ -43,6 +43,8 @@ struct Config {
     // How long a node is dead before its replicas are made elsewhere; used where a cluster is
     // founded.
     Duration replace_after = std::chrono::minutes(5);
+    // Of all streams together, to members that are made anew or lag far behind. 0: no limit.
+    std::uint64_t state_rate = 0;
     std::uint32_t replication_factor = 3;
     Duration snapshot_interval = std::chrono::seconds(300);
     storage::Durability durability = storage::Durability::kAlways;

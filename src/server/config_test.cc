@@ -33,6 +33,7 @@ constexpr Sample kSamples[] = {
     {"peers", "n1@a:1", "n1@a:1"},
     {"initial_cluster", "n1=a:1", "n1=a:1"},
     {"cluster.replace_after", "90s", "1m30s"},
+    {"cluster.state_rate", "64MiB", "67108864"},
     {"replication_factor", "5", "5"},
     {"snapshot_interval", "90", "1m30s"},
     {"durability", "interval", "interval"},

@@ -295,6 +295,38 @@ TEST_F(WholeMembers, ANodeWhoseOnlyKnownMemberWasReplacedFindsTheClusterAgain) {
     create(1, "seen");
 }
 
+TEST_F(WholeMembers, AStateIsSentNoFasterThanItMayBe) {
+    constexpr std::uint64_t kRate = 100'000;
+    constexpr int kValues = 20;
+    fleet().emplace(world(), stage().random, 1, 1);
+    for (const auto& each : fleet()->members()) {
+        each->config.state_rate = kRate;
+    }
+    fleet()->start(member(1));
+    until([&] { return fleet()->all_up(); }, "the founder did not start");
+    fleet()->grow();
+    until([&] { return fleet()->all_up() && all_are_active(); }, "a node did not join");
+    world().run_for(seconds(20));  // balanced
+    create(1, "large");
+    const std::string value(50'000, 'x');
+    for (int i = 0; i < kValues; ++i) {
+        const std::string key = std::to_string(i);
+        mvcc::Command command;
+        mvcc::Operation& put = command.operations.emplace_back();
+        put.kind = mvcc::OperationKind::kPut;
+        put.key = key;
+        put.argument = value;
+        ASSERT_TRUE(run(1, kv(1).execute({}, kv(1).find_keyspace("large"), &command)).ok());
+    }
+    const ShardId shard = kv(1).find_keyspace("large")->shards().front()->id();
+    const bool is_on_first = kv(1).host().find_raft_group(shard) != nullptr;
+    const MonotonicTime began = world().now();
+
+    move_shard(1, shard, is_on_first ? "n1" : "n2", is_on_first ? "n2" : "n1");
+
+    EXPECT_GE(world().now() - began, seconds(kValues * value.size() / kRate) * 9 / 10);
+}
+
 // Through the node that does not hold it, where it is led elsewhere.
 TEST_F(WholeMembers, AReadThroughAnotherNodeIsOfTheSessionAndOfTheShardsOwnKeys) {
     begin(1, 1);

@@ -8,8 +8,6 @@
 namespace kvstore::simulation::internal {
 namespace {
 
-constexpr Duration kLastCalls = std::chrono::seconds(2);
-
 bool is_up(const Member& member) {
     return member.is_up() && !member.is_paused();
 }
@@ -322,7 +320,9 @@ bool Faults::spoil_links(FaultKind kind, Duration span) {
 
 void Faults::mend_disk(Member& member) {
     member.host->disk_faults() = {};
-    member.disk_misbehaves = false;
+    if (std::exchange(member.disk_misbehaves, false)) {
+        member.mended = world_.now();
+    }
     if (member.has_failed_replica()) {
         // A log that has failed takes writes again after a restart only.
         fleet_.crash(member,
@@ -464,7 +464,7 @@ void Faults::heal() {
         member->holds = 0;
         mend_disk(*member);
         // A call that had begun by then may fail yet.
-        world_.after(kLastCalls, [this, &each = *member] { mend_disk(each); });
+        world_.after(Fleet::kLastCalls, [this, &each = *member] { mend_disk(each); });
         Operators::take_back(*member);
     }
 }

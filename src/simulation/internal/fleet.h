@@ -38,6 +38,7 @@ struct Member {
     NodeId dismissed;
     bool has_new_disk = false;     // wiped, and not up again since
     bool disk_misbehaves = false;  // starting may fail
+    MonotonicTime mended;          // when it ceased to; a call of before may fail yet
     std::uint64_t elections = 0;   // won in lives that are over
     std::uint64_t elections_now = 0;
 
@@ -82,6 +83,8 @@ public:
     // Called every kLookInterval.
     void look();
     static constexpr Duration kLookInterval = std::chrono::milliseconds(100);
+    // So long after a disk was mended a call that had begun before may fail.
+    static constexpr Duration kLastCalls = std::chrono::seconds(2);
 
     // But those who have not joined yet.
     [[nodiscard]] bool all_up() const;
