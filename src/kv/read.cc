@@ -137,11 +137,11 @@ async::Task<Result<Place>> find_place(Kv* kv,
 using MaybeRecord = std::optional<OwnedRecord>;
 
 // What had run out by then is hidden.
-std::uint64_t hiding_time(std::uint64_t began, std::uint64_t now) {
+std::uint64_t hiding_time(Kv& kv, std::uint64_t began) {
     if (planted_bug(PlantedBug::kKvShowsExpired)) {
         return 0;
     }
-    return planted_bug(PlantedBug::kKvExpiresByLaterClock) ? now : began;
+    return planted_bug(PlantedBug::kKvExpiresByLaterClock) ? kv.now_ms() : began;
 }
 
 constexpr std::size_t kAnySize = ~std::size_t{0};
@@ -247,7 +247,7 @@ async::Task<Result<std::optional<OwnedRecord>>> Kv::get_in(CallContext context,
     }
     mvcc::Record record;
     mvcc::Shard& state = shard->group().shard();
-    const std::uint64_t now = hiding_time(began, now_ms());
+    const std::uint64_t now = hiding_time(*this, began);
     const storage::Lookup lookup = state.find(key, now, &record);
     if (lookup != storage::Lookup::kMustLoad) {
         gate.leave();

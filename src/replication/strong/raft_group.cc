@@ -422,7 +422,7 @@ void RaftGroup::tick() {
     const MonotonicTime now = shared_.env.clock.now();
     // Who cannot write its own vote down cannot be elected: asking again and again would only fill
     // memory with what waits for the disk.
-    if (!is_stalled(now) || node_->is_leader()) {
+    if (!note_stall(now) || node_->is_leader()) {
         node_->tick();
     }
     const Duration election = shared_.timing.tick * shared_.timing.election_ticks;

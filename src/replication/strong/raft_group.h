@@ -310,7 +310,7 @@ private:
     void write_ready();
     // Whether what was appended waits for room on a full disk. Proposals that wait for longer than
     // their patience are told that nothing is known.
-    bool is_stalled(MonotonicTime now);
+    bool note_stall(MonotonicTime now);
     Status append_to_log(const raft::Ready& ready);
     void persisted_through(std::uint64_t write);
     void on_durable(Index last) override;

@@ -280,7 +280,7 @@ void RaftGroup::consider_handing_over() {
     }
 }
 
-bool RaftGroup::is_stalled(MonotonicTime now) {
+bool RaftGroup::note_stall(MonotonicTime now) {
     if (shared_.wal == nullptr || !shared_.wal->is_stalled()) {
         stalled_at_.reset();
         return false;

@@ -146,7 +146,8 @@ void Fleet::on_start_failed(Member& member, std::uint64_t life, const Status& wh
     }
     log_info("simulation: start refused", {{"node", member.name}, {"why", why.to_string()}});
     crash(member, sim::CrashKind::kKill);
-    const bool has_misbehaved = member.disk_misbehaves || world_.now() < member.mended + kLastCalls;
+    const bool has_misbehaved =
+        member.disk_misbehaves || (member.mended && world_.now() < *member.mended + kLastCalls);
     if (has_misbehaved && why.code() != Code::kConflict) {
         world_.after(kRetryStart, [this, &member] { start(member); });
         return;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,10 +37,10 @@ struct Member {
     bool was_sent_away = false;
     bool is_wanted_back = false;
     NodeId dismissed;
-    bool has_new_disk = false;     // wiped, and not up again since
-    bool disk_misbehaves = false;  // starting may fail
-    MonotonicTime mended;          // when it ceased to; a call of before may fail yet
-    std::uint64_t elections = 0;   // won in lives that are over
+    bool has_new_disk = false;            // wiped, and not up again since
+    bool disk_misbehaves = false;         // starting may fail
+    std::optional<MonotonicTime> mended;  // when it last ceased to; a call of before may fail yet
+    std::uint64_t elections = 0;          // won in lives that are over
     std::uint64_t elections_now = 0;
 
     // Not in the moment between a crash of the machine and look().

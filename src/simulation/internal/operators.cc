@@ -37,6 +37,10 @@ std::string name_of(const ClusterView& view, NodeId node) {
     return record != nullptr ? record->name : std::string();
 }
 
+std::string path_of(const ShardRecord& shard) {
+    return "/v1/cluster/shards/" + std::to_string(shard.id.value());
+}
+
 }  // namespace
 
 Operators::Operators(sim::World& world, Fleet& fleet, Random& random)
@@ -51,6 +55,13 @@ Member* Operators::choose_up() {
         }
     }
     return nullptr;
+}
+
+const ShardRecord* Operators::choose_shard(const ClusterView* known) {
+    if (known == nullptr || known->metadata.shards.empty()) {
+        return nullptr;
+    }
+    return &known->metadata.shards[random_.below(known->metadata.shards.size())];
 }
 
 std::shared_ptr<const ClusterView> Operators::view(const Member* but) const {
@@ -113,11 +124,12 @@ bool Operators::decommission(Member& member) {
 
 bool Operators::move_leader() {
     const auto known = view(nullptr);
-    if (known == nullptr || known->metadata.shards.empty()) {
+    const ShardRecord* const chosen = choose_shard(known.get());
+    if (chosen == nullptr) {
         return false;
     }
-    const ShardRecord& shard = known->metadata.shards[random_.below(known->metadata.shards.size())];
-    const std::string target = "/v1/cluster/shards/" + std::to_string(shard.id.value()) + "/leader";
+    const ShardRecord& shard = *chosen;
+    const std::string target = path_of(shard) + "/leader";
     if (random_.chance(1, 4) || shard.voters.empty()) {
         return post(target, R"({"automatic":true})");
     }
@@ -127,11 +139,12 @@ bool Operators::move_leader() {
 
 bool Operators::move_shard() {
     const auto known = view(nullptr);
-    if (known == nullptr || known->metadata.shards.empty()) {
+    const ShardRecord* const chosen = choose_shard(known.get());
+    if (chosen == nullptr) {
         return false;
     }
-    const ShardRecord& shard = known->metadata.shards[random_.below(known->metadata.shards.size())];
-    const std::string target = "/v1/cluster/shards/" + std::to_string(shard.id.value()) + "/move";
+    const ShardRecord& shard = *chosen;
+    const std::string target = path_of(shard) + "/move";
     std::vector<std::string> others;
     for (const NodeRecord& node : known->metadata.nodes) {
         if (node.state == NodeState::kActive &&

@@ -38,6 +38,8 @@ private:
     // The newest that any node but this one knows; null: none is up.
     [[nodiscard]] std::shared_ptr<const cluster::ClusterView> view(const Member* but) const;
     [[nodiscard]] Member* choose_up();
+    // Any that is known of; null: none is.
+    [[nodiscard]] const cluster::ShardRecord* choose_shard(const cluster::ClusterView* known);
 
     sim::World& world_;
     Fleet& fleet_;

@@ -91,7 +91,7 @@ void Log::on_quiet_timer() {
 }
 
 // An empty record: it says that everything before it is on the device. On a full disk there is none
-// for now, and damage to the last record would look like a torn tail.
+// until there is room, and damage to the last record would look like a torn tail.
 async::Task<Status> Log::write_mark() {
     RecordBuffer buffer;
     auto grown = co_await grow(&current_, buffer.size());
